@@ -1,0 +1,107 @@
+"""caw: run any coding agent from Python, through one `Agent` and `Session` API.
+
+    from caw_core import Agent
+
+    with Agent("codex", cwd="my-project").start_session() as session:
+        print(session.send("Fix the failing test").result)
+
+`caw_core.hookspecs` is the manual for writing providers and storages.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from caw_core.agent import Agent
+    from caw_core.blocks import Block, ImageBlock, TextBlock, ThinkingBlock, ToolUse, UnknownBlock
+    from caw_core.deadlines import Deadlines
+    from caw_core.hookspecs import hookimpl
+    from caw_core.provider import (
+        Prompt,
+        ProviderInfo,
+        ProviderSession,
+        Readiness,
+        ResumeRequest,
+        StartRequest,
+    )
+    from caw_core.registry import (
+        PluginRegistry,
+        default_registry,
+        installed_providers,
+        register_provider,
+    )
+    from caw_core.session import Session
+    from caw_core.stream import TurnStream
+    from caw_core.trajectory import SessionInfo, Trajectory, Turn
+    from caw_core.usage import UsageStats
+
+__all__ = [
+    "Agent",
+    "Block",
+    "Deadlines",
+    "ImageBlock",
+    "PluginRegistry",
+    "Prompt",
+    "ProviderInfo",
+    "ProviderSession",
+    "Readiness",
+    "ResumeRequest",
+    "Session",
+    "SessionInfo",
+    "StartRequest",
+    "TextBlock",
+    "ThinkingBlock",
+    "ToolUse",
+    "Trajectory",
+    "Turn",
+    "TurnStream",
+    "UnknownBlock",
+    "UsageStats",
+    "default_registry",
+    "hookimpl",
+    "installed_providers",
+    "register_provider",
+]
+
+_HOMES = {
+    "agent": ("Agent",),
+    "blocks": ("Block", "ImageBlock", "TextBlock", "ThinkingBlock", "ToolUse", "UnknownBlock"),
+    "deadlines": ("Deadlines",),
+    "hookspecs": ("hookimpl",),
+    "provider": (
+        "Prompt",
+        "ProviderInfo",
+        "ProviderSession",
+        "Readiness",
+        "ResumeRequest",
+        "StartRequest",
+    ),
+    "registry": (
+        "PluginRegistry",
+        "default_registry",
+        "installed_providers",
+        "register_provider",
+    ),
+    "session": ("Session",),
+    "stream": ("TurnStream",),
+    "trajectory": ("SessionInfo", "Trajectory", "Turn"),
+    "usage": ("UsageStats",),
+}
+
+
+def __getattr__(name: str) -> Any:
+    # A program that only asks for a name or two, such as the command line's --help, should not
+    # wait for the rest: each name is imported when it is first used.
+    for module, names in _HOMES.items():
+        if name in names:
+            value = getattr(importlib.import_module(f"caw_core.{module}"), name)
+            globals()[name] = value
+            return value
+    msg = f"module 'caw_core' has no attribute {name!r}"
+    raise AttributeError(msg)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,192 @@
+"""The hooks: what a plugin can implement, and what caw promises to whoever does.
+
+This file is the manual. A plugin is a module or an object whose functions carry the marker
+`caw_core.hookimpl` and the names below; it may take any subset of a hook's arguments, by exactly
+these names. Every plugin states ``caw_api = "1.0"``.
+
+* A **provider** is found in the entry-point group ``caw.providers`` (name: what the user types) or
+  given to `caw_core.register_provider`. It implements `start_session` and `provider_info`, and
+  more where it can.
+* A **storage** is found in ``caw.storages`` (name: the URL's scheme; value: a function that takes
+  the URL and returns the plugin). It implements `persist_turn` and `load_trajectory`, and more.
+* An **observer** is found in ``caw.plugins``. It wraps any hook (``@hookimpl(wrapper=True)``), or
+  listens to `persist_turn` and `persist_session` after the storages. It answers for nobody.
+
+Each agent has a plugin manager of its own that holds exactly one provider, its storages and the
+observers. So no hook is ever broadcast to several providers, and a provider need not ask whether
+it is meant.
+
+The contract is synchronous on purpose: plain functions and generators, run in threads by the
+core, which also makes the awaitable twins. An ``async def`` hook is refused.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pluggy
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from caw_core.interactive import InteractiveRequest, InteractiveResult
+    from caw_core.provider import (
+        ProviderInfo,
+        ProviderSession,
+        Readiness,
+        ResumeRequest,
+        StartRequest,
+    )
+    from caw_core.storage import Lease, SessionPage, SessionQuery
+    from caw_core.trajectory import SessionInfo, Trajectory, Turn
+
+PROJECT_NAME = "caw"
+hookspec = pluggy.HookspecMarker(PROJECT_NAME)
+hookimpl = pluggy.HookimplMarker(PROJECT_NAME)
+
+# ------------------------------------------------------------------------------ a provider's hooks
+
+
+# mypy: disable-error-code="empty-body"
+
+
+class ProviderSpecs:
+    """Hooks that the one chosen provider answers, inside the observers' wrappers."""
+
+    @hookspec(firstresult=True)
+    def start_session(self, request: StartRequest) -> ProviderSession:
+        """Open a new conversation with the agent.
+
+        Called once for each `caw_core.Agent.start_session`, before any prompt, in a thread of its
+        own and bounded by the ``start`` deadline. Spend no tokens here.
+
+        :param request: everything that was asked for; nothing else may be consulted.
+        :return: a `caw_core.provider.ProviderSession`. Required of every provider.
+        :raises ProgramNotFoundError: the agent's program is missing; say how to get it.
+        :raises ProviderError: any other failure, as precise a subclass as the facts allow.
+        """
+
+    @hookspec(firstresult=True)
+    def resume_session(self, request: ResumeRequest) -> ProviderSession:
+        """Continue a conversation that the agent, or the record, still has.
+
+        :param request: as for `start_session`, with the key and, if a storage had it, the record.
+        :return: a session whose next prompt continues the conversation. A provider without this
+            hook cannot resume, and the caller gets an `UnsupportedError`.
+        :raises NotResumableError: the conversation is gone. Never start a fresh one instead.
+        :raises SessionBusyError: another process holds the conversation.
+        """
+
+    @hookspec(firstresult=True)
+    def resume_key_from_trajectory(self, trajectory: Trajectory) -> str | None:
+        """Read from a stored record the key that `resume_session` needs.
+
+        Pure: no I/O, no program. It must equal what ``ProviderSession.resume_key`` was.
+
+        :param trajectory: a record of this provider, perhaps an old one or another wrapper's.
+        :return: the key, or None if the record does not hold one. Without this hook the core takes
+            ``trajectory.resume_key``.
+        """
+
+    @hookspec(firstresult=True)
+    def start_interactive(self, request: InteractiveRequest) -> InteractiveResult:
+        """Hand the terminal to the agent's own user interface and return when the user leaves it.
+
+        :param request: the first prompt and the options.
+        :return: the exit code and what is needed to continue from Python. Without this hook the
+            caller gets an `UnsupportedError`.
+        """
+
+    @hookspec(firstresult=True)
+    def provider_info(self) -> ProviderInfo:
+        """Say what this provider is and can do.
+
+        Pure and fast: no program, no network, no disk. Required of every provider.
+
+        :return: a `caw_core.provider.ProviderInfo`; its capabilities are checked by the
+            conformance suite, so declare only what holds.
+        """
+
+    @hookspec(firstresult=True)
+    def check_ready(self) -> Readiness:
+        """Say whether a session could start now.
+
+        Called by ``caw doctor`` and when an agent must choose its provider itself. May look at
+        files and PATH and ask a program for its version; no network, no tokens, under a second.
+
+        :return: a `caw_core.provider.Readiness`. A provider without this hook counts as ready.
+        """
+
+
+# ------------------------------------------------------------------------------- a storage's hooks
+
+
+class StorageSpecs:
+    """Hooks of storages; observers may listen to the two ``persist_*`` hooks as well."""
+
+    @hookspec
+    def persist_turn(self, session: SessionInfo, turn: Turn, attempt: int = 1) -> None:
+        """Keep one turn.
+
+        Called when a turn starts (status ``running``), at tool boundaries at most once a second,
+        and when it ends; so each call brings the turn as it is now, whole. Must be idempotent on
+        ``(session.session_id, turn.index)``: a later call replaces what an earlier one left, the
+        same call twice changes nothing. Its cost must not depend on how many turns came before.
+        When it returns for a turn that is not running, the turn must survive a crash.
+
+        Every storage is called alone, in the order of configuration, then the observers; one that
+        raises does not keep the others from being called.
+
+        :param session: the head of the record, as it is now.
+        :param turn: the turn.
+        :param attempt: 1, or more when an earlier attempt for the same state failed.
+        :raises Exception: anything; after the turn the caller gets a `PersistError` with the turn.
+        """
+
+    @hookspec
+    def persist_session(self, session: SessionInfo) -> None:
+        """Keep the head of a record.
+
+        Called when a session starts, when something in its head changes, and when it ends
+        (``completed_at`` is then set). Idempotent.
+
+        :param session: the head, whole.
+        """
+
+    @hookspec(firstresult=True)
+    def load_trajectory(self, session_id: str) -> Trajectory | None:
+        """Read a session's record.
+
+        :param session_id: a checked id.
+        :return: the record, or None if this storage certainly has no such session; the next
+            storage is then asked. A turn that was never finished comes back as ``unknown``.
+        :raises StorageError: whenever that is not certain. A storage that is down must never look
+            like one that does not have the session.
+        """
+
+    @hookspec(firstresult=True)
+    def list_sessions(self, query: SessionQuery) -> SessionPage | None:
+        """List sessions, newest first, without reading their turns.
+
+        :param query: filter and page.
+        :return: one page; None if this storage cannot list.
+        """
+
+    @hookspec
+    def delete_session(self, session_id: str) -> bool | None:
+        """Delete a session's record, all of it.
+
+        :return: True if there was one.
+        """
+
+    @hookspec
+    def lease_session(self, session_id: str) -> Lease | None:
+        """Take the right to write a session; asked of every storage before a session opens.
+
+        :return: the lease; None if this storage has no leases.
+        :raises SessionBusyError: somebody else holds it.
+        """
+
+    @hookspec(firstresult=True)
+    def session_dir(self, session_id: str) -> Path | None:
+        """Name the folder in which this storage keeps the session, if it keeps it in one."""

@@ -1,0 +1,192 @@
+"""The one place that calls hooks: a typed front over one agent's plugin manager."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+import pluggy
+
+from caw_core.errors import PluginInvalidError, StorageError, UnsupportedError
+from caw_core.hookspecs import PROJECT_NAME, ProviderSpecs, StorageSpecs
+from caw_core.provider import ProviderSession, Readiness
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from caw_core.interactive import InteractiveRequest, InteractiveResult
+    from caw_core.provider import ProviderInfo, ResumeRequest, StartRequest
+    from caw_core.storage import Lease, SessionPage, SessionQuery
+    from caw_core.trajectory import SessionInfo, Trajectory, Turn
+
+
+class Sink:
+    """One storage or listening observer, called without the others but inside the wrappers."""
+
+    def __init__(self, name: str, manager: pluggy.PluginManager, others: set[object]) -> None:
+        self.name = name
+        self._manager = manager
+        self._others = others
+
+    def call(self, hook: str, **arguments: Any) -> Any:
+        """Call one hook of this sink alone."""
+        # Safe to make anew each time and cheap (3 µs); a kept one would see later registrations.
+        return self._manager.subset_hook_caller(hook, self._others)(**arguments)
+
+
+class AgentPlugins:
+    """The plugins of one agent: a provider, its storages in order, and the observers.
+
+    Args:
+        provider_name: the name under which the provider was asked for.
+        provider: the provider plugin.
+        storages: name and plugin of each storage, the first one being asked first.
+        observers: name and plugin of each observer.
+    """
+
+    def __init__(
+        self,
+        provider_name: str,
+        provider: object,
+        storages: Sequence[tuple[str, object]] = (),
+        observers: Sequence[tuple[str, object]] = (),
+    ) -> None:
+        self.provider_name = provider_name
+        manager = pluggy.PluginManager(PROJECT_NAME)
+        manager.add_hookspecs(ProviderSpecs)
+        manager.add_hookspecs(StorageSpecs)
+        named = [
+            (f"provider:{provider_name}", provider),
+            *((f"storage:{place}:{name}", plugin) for place, (name, plugin) in enumerate(storages)),
+            *((f"observer:{name}", plugin) for name, plugin in observers),
+        ]
+        for name, plugin in named:
+            manager.register(plugin, name=name)
+        manager.check_pending()
+        self._hook = manager.hook
+        # An observer that only wraps is inside every call; one that listens is called by itself.
+        listeners = [(name, plugin) for name, plugin in observers if not _wraps(plugin)]
+        alone = {provider, *(plugin for _, plugin in (*storages, *listeners))}
+        self.storages = [Sink(name, manager, alone - {plugin}) for name, plugin in storages]
+        self.listeners = [Sink(name, manager, alone - {plugin}) for name, plugin in listeners]
+
+    # ----------------------------------------------------------------------------- provider
+
+    def provider_info(self) -> ProviderInfo:
+        """Ask the provider what it is."""
+        return cast("ProviderInfo", self._hook.provider_info())
+
+    def check_ready(self) -> Readiness:
+        """Ask the provider whether it could start."""
+        answer = self._hook.check_ready()
+        return Readiness(ready=True) if answer is None else cast("Readiness", answer)
+
+    def start_session(self, request: StartRequest) -> ProviderSession:
+        """Have the provider open a session."""
+        return self._session(self._hook.start_session(request=request), "start_session")
+
+    def resume_session(self, request: ResumeRequest) -> ProviderSession:
+        """Have the provider continue a session."""
+        return self._session(self._hook.resume_session(request=request), "resume_session")
+
+    def start_interactive(self, request: InteractiveRequest) -> InteractiveResult:
+        """Have the provider hand over the terminal."""
+        answer = self._hook.start_interactive(request=request)
+        if answer is None:
+            raise self._unsupported("start_interactive")
+        return cast("InteractiveResult", answer)
+
+    def resume_key_from_trajectory(self, trajectory: Trajectory) -> str | None:
+        """Have the provider find the key in a record."""
+        key = self._hook.resume_key_from_trajectory(trajectory=trajectory)
+        return trajectory.resume_key if key is None else cast("str", key)
+
+    def _session(self, answer: object, hook: str) -> ProviderSession:
+        if answer is None:
+            raise self._unsupported(hook)
+        if not isinstance(answer, ProviderSession):
+            problem = (
+                f"{hook} returned {type(answer).__name__}, which lacks one of: "
+                "resume_key, prompt, interrupt, close"
+            )
+            raise PluginInvalidError(self.provider_name, [problem])
+        return answer
+
+    def _unsupported(self, hook: str) -> UnsupportedError:
+        what = hook.replace("_", " ")
+        msg = f"the provider {self.provider_name!r} cannot {what}"
+        return UnsupportedError(msg, provider=self.provider_name, options=(hook,))
+
+    # ----------------------------------------------------------------------------- storages
+
+    @property
+    def sinks(self) -> list[Sink]:
+        """Everybody who is told of turns: the storages in order, then the observers."""
+        return [*self.storages, *self.listeners]
+
+    @staticmethod
+    def persist_turn(sink: Sink, session: SessionInfo, turn: Turn, attempt: int) -> None:
+        """Hand one turn to one sink."""
+        sink.call("persist_turn", session=session, turn=turn, attempt=attempt)
+
+    @staticmethod
+    def persist_session(sink: Sink, session: SessionInfo) -> None:
+        """Hand the head of a record to one sink."""
+        sink.call("persist_session", session=session)
+
+    def load_trajectory(self, session_id: str) -> Trajectory | None:
+        """Ask the storages in order; the first one that has the session answers."""
+        for sink in self.storages:
+            found = self._ask(sink, "load_trajectory", session_id=session_id)
+            if found is not None:
+                return cast("Trajectory", found)
+        return None
+
+    def list_sessions(self, query: SessionQuery) -> SessionPage | None:
+        """Ask the first storage that can list."""
+        for sink in self.storages:
+            page = self._ask(sink, "list_sessions", query=query)
+            if page is not None:
+                return cast("SessionPage", page)
+        return None
+
+    def delete_session(self, session_id: str) -> bool:
+        """Delete a session everywhere; tell whether anybody had it."""
+        answers = [self._ask(sink, "delete_session", session_id=session_id) for sink in self.storages]
+        return any(any(answer) for answer in answers)
+
+    def session_dir(self, session_id: str) -> Path | None:
+        """Ask for the folder that holds the session."""
+        for sink in self.storages:
+            folder = sink.call("session_dir", session_id=session_id)
+            if folder is not None:
+                return cast("Path", folder)
+        return None
+
+    def lease_session(self, session_id: str) -> list[Lease]:
+        """Take the session's lease in every storage that has leases, or in none."""
+        leases: list[Lease] = []
+        try:
+            for sink in self.storages:
+                answers = self._ask(sink, "lease_session", session_id=session_id)
+                leases += [lease for lease in answers if lease is not None]
+        except BaseException:
+            for lease in leases:
+                lease.release()
+            raise
+        return leases
+
+    @staticmethod
+    def _ask(sink: Sink, hook: str, **arguments: Any) -> Any:
+        try:
+            return sink.call(hook, **arguments)
+        except (OSError, TimeoutError) as error:
+            # Whatever a driver raises, the caller must not mistake it for an absent session.
+            msg = f"storage {sink.name!r} failed in {hook}: {error}"
+            raise StorageError(msg) from error
+
+
+def _wraps(plugin: object) -> bool:
+    marker = f"{PROJECT_NAME}_impl"
+    hook = getattr(plugin, "persist_turn", None) or getattr(plugin, "persist_session", None)
+    return hook is None or bool(getattr(hook, marker, {}).get("wrapper"))

@@ -1,0 +1,7 @@
+"""One engine for all programs that agents consist of: start, talk, stop, and leave nothing behind."""
+
+from caw_core.process.child import Process, ProcessExit
+from caw_core.process.environment import child_environment
+from caw_core.process.lines import LineSplitter
+
+__all__ = ["LineSplitter", "Process", "ProcessExit", "child_environment"]

@@ -1,0 +1,259 @@
+"""A program that an agent consists of, as a child of this process."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import threading
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from caw_core.errors import ProcessError, ProgramNotFoundError
+from caw_core.process.group import MARKER, kill_marked, new_group, signal_group, wait_unreaped
+from caw_core.process.guard import host_guard
+from caw_core.process.lines import LineSplitter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+CHUNK = 65536
+STDERR_TAIL_BYTES = 16 * 1024
+
+
+@attrs.frozen(kw_only=True)
+class ProcessExit:
+    """How a program ended: an exit ``code``, or the ``signal`` that ended it."""
+
+    code: int | None
+    signal: int | None
+
+    def __str__(self) -> str:
+        """Say it in words."""
+        return f"exit code {self.code}" if self.signal is None else f"signal {self.signal}"
+
+
+class Process:
+    """A running program with a group of its own, whose output is read at all times.
+
+    Its stdout is cut into lines and handed to *on_line*, its stderr is drained into a bounded
+    tail, and *on_exit* is called once, after the last line. Both callbacks run in threads of this
+    object and must not block for long: while they do, the program is not read.
+
+    Args:
+        argv: the program and its arguments. No secrets and no prompts: argv is public.
+        cwd: the folder to start in.
+        env: the whole environment.
+        on_line: called for each line of stdout, without its end.
+        on_exit: called when the program has ended and its output has been read.
+        name: the program's name in messages.
+        install_hint: what to do if it is not there.
+
+    Raises:
+        ProgramNotFoundError: there is no such program.
+        ProcessError: it could not be started.
+    """
+
+    def __init__(
+        self,
+        argv: Sequence[str],
+        *,
+        cwd: Path,
+        env: Mapping[str, str],
+        on_line: Callable[[bytes], None],
+        on_exit: Callable[[ProcessExit], None] = lambda _: None,
+        name: str = "",
+        install_hint: str = "",
+    ) -> None:
+        self.name = name or argv[0]
+        self.exit: ProcessExit | None = None
+        self._on_line = on_line
+        self._on_exit = on_exit
+        self._stderr: deque[bytes] = deque()
+        self._stderr_size = 0
+        self._write_lock = threading.Lock()
+        self._stop_lock = threading.Lock()
+        self._ended = threading.Event()
+        self._finished = threading.Event()
+        guard = host_guard()
+        self._guard = guard
+        self._marker = f"{guard.marker}.{os.urandom(8).hex()}"
+
+        def launch() -> tuple[int, Process]:
+            self._popen = subprocess.Popen(  # noqa: S603 - starting programs is what this is for
+                list(argv),
+                cwd=cwd,
+                env={**env, MARKER: self._marker},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                bufsize=0,
+                **new_group(),
+            )
+            return self._popen.pid, self
+
+        try:
+            guard.start(launch)
+        except FileNotFoundError as error:
+            if not cwd.is_dir():
+                msg = f"{self.name} cannot start in {str(cwd)!r}: no such folder"
+                raise ProcessError(msg) from error
+            raise ProgramNotFoundError(argv[0], hint=install_hint) from error
+        except OSError as error:
+            msg = f"{self.name} could not be started: {error.strerror or error}"
+            raise ProcessError(msg) from error
+        self._readers = [
+            self._thread("stdout", self._read_stdout),
+            self._thread("stderr", self._read_stderr),
+        ]
+        self._thread("wait", self._wait)
+
+    def _thread(self, role: str, target: Callable[[], None]) -> threading.Thread:
+        thread = threading.Thread(
+            target=target,
+            name=f"caw-{self.name}-{self.pid}-{role}",
+            daemon=True,
+        )
+        thread.start()
+        return thread
+
+    @property
+    def pid(self) -> int:
+        """The program's process id, which is its group's too."""
+        return self._popen.pid
+
+    @property
+    def running(self) -> bool:
+        """Whether the program has not ended yet."""
+        return not self._ended.is_set()
+
+    @property
+    def stderr_tail(self) -> str:
+        """The last part of what the program wrote to stderr."""
+        return b"".join(self._stderr)[-STDERR_TAIL_BYTES:].decode(errors="replace")
+
+    def write(self, data: bytes, *, wait: float = -1) -> None:
+        """Write all of *data* to the program's stdin.
+
+        Blocks while the program does not read; `stop` from another thread ends that.
+
+        Args:
+            data: the bytes.
+            wait: how many seconds to wait for another writer to finish; -1 for as long as it takes.
+
+        Raises:
+            ProcessError: the program is gone, or another writer did not finish in time.
+        """
+        if not self._write_lock.acquire(timeout=wait):
+            msg = f"{self.name} does not read its input"
+            raise ProcessError(msg, stderr_tail=self.stderr_tail)
+        try:
+            stdin = self._popen.stdin
+            view = memoryview(data)
+            while view:
+                if stdin is None or stdin.closed:
+                    raise BrokenPipeError
+                view = view[stdin.write(view) or 0 :]
+        except (OSError, ValueError) as error:
+            raise self.exit_error(f"{self.name} no longer takes input") from error
+        finally:
+            self._write_lock.release()
+
+    def exit_error(self, message: str) -> ProcessError:
+        """Return the error that says how the program ended, with the end of its stderr."""
+        self._finished.wait(0.5)
+        how = f" ({self.exit})" if self.exit else ""
+        tail = self.stderr_tail
+        last = f". It said: {tail.strip().splitlines()[-1][:500]}" if tail.strip() else ""
+        return ProcessError(
+            f"{message}{how}{last}",
+            exit_code=self.exit.code if self.exit else None,
+            signal=self.exit.signal if self.exit else None,
+            stderr_tail=tail,
+        )
+
+    def wait(self, timeout: float | None = None) -> ProcessExit | None:
+        """Wait until the program has ended and its output was read; None if *timeout* passed."""
+        self._finished.wait(timeout)
+        return self.exit
+
+    def stop(self, step_seconds: float = 2.0) -> None:
+        """End the program and everything that it started; idempotent, from any thread.
+
+        Closes stdin, then sends SIGTERM, then SIGKILL to the group, waiting at most *step_seconds*
+        after each.
+        """
+        with self._stop_lock:
+            self._close_stdin()
+            if not self._ended.wait(step_seconds):
+                signal_group(self.pid, signal.SIGTERM)
+                if not self._ended.wait(step_seconds):
+                    self.kill()
+            self._finished.wait(step_seconds)
+
+    def kill(self) -> None:
+        """End the program and its group at once."""
+        if self.running:
+            signal_group(self.pid, getattr(signal, "SIGKILL", signal.SIGTERM))
+        kill_marked(self._marker)
+
+    def _close_stdin(self) -> None:
+        # A writer may hold the lock for ever; the pipe is then closed by killing the reader's end.
+        if self._write_lock.acquire(timeout=0.1):
+            try:
+                if self._popen.stdin is not None:
+                    with contextlib.suppress(OSError):
+                        self._popen.stdin.close()
+            finally:
+                self._write_lock.release()
+
+    def _read_stdout(self) -> None:
+        lines = LineSplitter()
+        for chunk in self._chunks(self._popen.stdout):
+            for line in lines.feed(chunk):
+                self._on_line(line)
+        for line in lines.flush():
+            self._on_line(line)
+
+    def _read_stderr(self) -> None:
+        for chunk in self._chunks(self._popen.stderr):
+            self._stderr.append(chunk)
+            self._stderr_size += len(chunk)
+            while self._stderr_size - len(self._stderr[0]) >= STDERR_TAIL_BYTES:
+                self._stderr_size -= len(self._stderr.popleft())
+
+    def _chunks(self, pipe: Any) -> Any:
+        with contextlib.suppress(OSError, ValueError):
+            while chunk := os.read(pipe.fileno(), CHUNK):
+                yield chunk
+
+    def _wait(self) -> None:
+        if wait_unreaped(self.pid):
+            # Not reaped yet, so the number still means our group and nobody else's.
+            signal_group(self.pid, getattr(signal, "SIGKILL", signal.SIGTERM))
+            code = self._popen.wait()
+        else:
+            code = self._popen.wait()
+            signal_group(self.pid, getattr(signal, "SIGKILL", signal.SIGTERM))
+        self.exit = ProcessExit(
+            code=code if code >= 0 else None,
+            signal=-code if code < 0 else None,
+        )
+        self._ended.set()
+        kill_marked(self._marker)
+        self._close_stdin()
+        for reader in self._readers:
+            # Whoever still holds the pipe left both our group and its own environment behind.
+            reader.join(timeout=1.0)
+        for pipe, reader in zip(
+            (self._popen.stdout, self._popen.stderr), self._readers, strict=True
+        ):
+            if pipe is not None and not reader.is_alive():
+                pipe.close()
+        self._guard.forget(self.pid)
+        self._finished.set()
+        self._on_exit(self.exit)

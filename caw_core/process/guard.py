@@ -1,0 +1,109 @@
+"""The host's side of the promise that no agent outlives it."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import subprocess
+import sys
+import threading
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+log = logging.getLogger("caw.process")
+
+
+class _Stoppable(Protocol):
+    def kill(self) -> None: ...
+
+
+class HostGuard:
+    """Knows the programs that this process started, and has them ended when it goes.
+
+    An orderly exit ends them from ``atexit``; a killed host is seen by `caw_core.process.reaper`.
+    One instance per process; a fork starts with an empty one and leaves its parent's alone.
+    """
+
+    def __init__(self) -> None:
+        self.marker = uuid.uuid4().hex
+        self._pid = os.getpid()
+        self._lock = threading.Lock()
+        self._live: dict[int, _Stoppable] = {}
+        self._reaper: subprocess.Popen[bytes] | None = None
+
+    def start(self, launch: Callable[[], tuple[int, _Stoppable]]) -> None:
+        """Launch a program under guard; the reaper is there first, so no moment is uncovered."""
+        with self._lock:
+            if self._reaper is None:
+                self._start_reaper()
+        pgid, process = launch()
+        with self._lock:
+            self._live[pgid] = process
+            self._tell(f"+{pgid}\n")
+
+    def forget(self, pgid: int) -> None:
+        """The program and its group are gone."""
+        with self._lock:
+            if self._live.pop(pgid, None) is not None:
+                self._tell(f"-{pgid}\n")
+
+    def stop_all(self) -> None:
+        """End everything at once; the interpreter is exiting."""
+        if os.getpid() != self._pid:
+            return
+        for process in list(self._live.values()):
+            process.kill()
+
+    def _start_reaper(self) -> None:
+        if sys.platform == "win32":
+            return
+        script = Path(__file__).with_name("reaper.py")
+        try:
+            self._reaper = subprocess.Popen(  # noqa: S603 - our own interpreter and script
+                [sys.executable, "-I", "-S", str(script), str(self._pid), self.marker],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+                cwd="/",
+            )
+        except OSError as error:
+            log.warning("agents will outlive this process if it is killed: no reaper: %s", error)
+
+    def _tell(self, line: str) -> None:
+        if self._reaper is None or self._reaper.stdin is None:
+            return
+        try:
+            os.write(self._reaper.stdin.fileno(), line.encode())
+        except OSError:
+            log.warning("the process that cleans up after this one is gone; starting another")
+            self._reaper.stdin.close()
+            self._reaper.wait()
+            self._start_reaper()
+            for pgid in self._live:
+                if self._reaper.stdin is not None:
+                    os.write(self._reaper.stdin.fileno(), f"+{pgid}\n".encode())
+
+
+_guard = HostGuard()
+
+
+def host_guard() -> HostGuard:
+    """Return this process's guard."""
+    return _guard
+
+
+def _after_fork() -> None:
+    # The child must neither end its parent's agents nor talk to its parent's reaper.
+    global _guard  # noqa: PLW0603 - one per process is the point
+    _guard = HostGuard()
+
+
+atexit.register(lambda: _guard.stop_all())
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

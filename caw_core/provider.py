@@ -1,0 +1,163 @@
+"""What a provider is to the core: the requests it gets and the session that it hands back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal, Protocol, runtime_checkable
+
+import attrs
+
+from caw_core.deadlines import Deadlines
+from caw_core.events import Event
+from caw_core.trajectory import Support, Trajectory
+
+API_VERSION = "1.0"
+"""The plugin contract's version, which every plugin repeats as ``caw_api``; majors must agree."""
+
+Permissions = Literal["read-only", "ask", "auto-edit", "full"]
+"""What the agent may do without being asked.
+
+``read-only``: read and search. ``ask``: everything else needs a yes, and with nobody to ask the
+answer is no. ``auto-edit``: change files in its folder, run commands inside a sandbox where the
+agent has one. ``full``: anything that the user may do.
+"""
+
+
+@attrs.frozen(kw_only=True)
+class Prompt:
+    """What is sent to the agent; ``text`` reaches the model verbatim."""
+
+    text: str
+
+
+@attrs.frozen(kw_only=True)
+class OptionSupport:
+    """Whether a provider honours an option: ``native``, ``emulated`` (say how) or ``unsupported``."""
+
+    support: Support
+    how: str = ""
+
+
+NATIVE = OptionSupport(support="native")
+
+
+@attrs.frozen(kw_only=True)
+class Readiness:
+    """Whether a provider could start a session now, found out without network and without cost.
+
+    Attributes:
+        ready: the program is there and credentials were seen (or none are needed).
+        detail: one line for people: the version, or what is missing.
+        hint: what to do about it, e.g. a command.
+        program_path: the program that would be started.
+        version: its version, where that is known without starting anything slow.
+    """
+
+    ready: bool
+    detail: str = ""
+    hint: str = ""
+    program_path: str = ""
+    version: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class ProviderInfo:
+    """What a provider says about itself.
+
+    Attributes:
+        name: its canonical name, which handles and records carry; aliases share it.
+        description: one line for ``caw providers``.
+        capabilities: what it can do beyond one turn after another: ``resume``, ``interrupt``,
+            ``streaming``, ``tools``, ``thinking``, ``usage``, ``interactive``, ``steer``, ``fork``.
+        options: support for the options of `caw_core.Agent`, by name; one not named is unsupported.
+        extra_options: options of this provider alone (``Agent(options={…})``), name to description.
+        program: the program that it drives, ``""`` for none.
+        install_hint: how to get that program.
+        auto: whether ``Agent()`` without a provider may take it: ``agent`` yes, in the order of
+            names; ``fallback`` only when nothing else is ready; ``never``.
+    """
+
+    name: str
+    description: str = ""
+    capabilities: frozenset[str] = frozenset()
+    options: Mapping[str, OptionSupport] = attrs.field(factory=dict)
+    extra_options: Mapping[str, str] = attrs.field(factory=dict)
+    program: str = ""
+    install_hint: str = ""
+    auto: Literal["agent", "fallback", "never"] = "agent"
+
+
+@attrs.frozen(kw_only=True)
+class StartRequest:
+    """Everything that a provider needs to open a new session.
+
+    Attributes:
+        session_id: caw's id; a provider may use it as its own, it need not.
+        cwd: the folder in which the agent works, absolute and existing.
+        model: the model's name; None for the agent's default.
+        reasoning: the effort, in the provider's own words; None for its default.
+        system_prompt: holds on every turn, also after a resume; ``""`` for none.
+        permissions: see `Permissions`. A provider may grant less, never more.
+        temperature: sampling temperature; None for the default.
+        max_tokens: bound on the tokens that the model writes per answer; None for the default.
+        env: variables to add to (or, with None, take from) the environment of the program.
+        options: this provider's own options, already checked against `ProviderInfo.extra_options`.
+        deadlines: the provider bounds its own waiting (handshake, stop) by them.
+        keep_raw: yield a `caw_core.events.RawOutput` for each line that the program writes.
+    """
+
+    session_id: str
+    cwd: Path
+    model: str | None = None
+    reasoning: str | None = None
+    system_prompt: str = ""
+    permissions: Permissions = "auto-edit"
+    temperature: float | None = None
+    max_tokens: int | None = None
+    env: Mapping[str, str | None] = attrs.field(factory=dict, repr=lambda env: repr(sorted(env)))
+    options: Mapping[str, Any] = attrs.field(factory=dict)
+    deadlines: Deadlines = Deadlines()
+    keep_raw: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class ResumeRequest(StartRequest):
+    """A `StartRequest` for a conversation that exists.
+
+    Attributes:
+        resume_key: the provider's own key, not empty and not beginning with ``-``.
+        trajectory: the record so far, or None where no storage has it. Options that the caller
+            left open are already filled in from it.
+    """
+
+    resume_key: str = attrs.field(repr=False)
+    trajectory: Trajectory | None = None
+
+
+@runtime_checkable
+class ProviderSession(Protocol):
+    """One conversation with an agent. The core calls `prompt` for one turn at a time."""
+
+    @property
+    def resume_key(self) -> str | None:
+        """What continues the conversation in another process; None until the agent gave it."""
+
+    def prompt(self, prompt: Prompt) -> Iterator[Event]:
+        """Send *prompt* and yield what happens until the agent stops.
+
+        Runs in a thread of its own. Raise a `caw_core.errors.ProviderError` when the turn fails;
+        the session should stay usable where the agent's does.
+        """
+
+    def interrupt(self) -> None:
+        """Make the running `prompt` end soon (``TurnEnded(stop_reason="cancelled")``).
+
+        Called from any thread, also when nothing runs; must not block for long.
+        """
+
+    def close(self) -> None:
+        """Let go of everything; idempotent, bounded in time, called from any thread."""
+
+
+PluginFactory = Callable[[], object]

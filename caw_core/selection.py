@@ -1,0 +1,75 @@
+"""Which provider an agent takes when it is not told one."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from caw_core.errors import CawError, ProviderError, UnknownProviderError
+from caw_core.plugins import AgentPlugins
+
+if TYPE_CHECKING:
+    from caw_core.registry import PluginRegistry
+
+log = logging.getLogger("caw.agent")
+
+
+def choose_provider(
+    registry: PluginRegistry,
+    wanted: str | Sequence[str] | None,
+) -> tuple[str, object]:
+    """Return the name and the plugin of the provider to use.
+
+    One name is taken as it is. Of several, the first that is ready is taken. Without any,
+    ``CAW_PROVIDER`` (a comma list) is the order, else every installed provider that may be taken
+    unasked, those marked as fallback last.
+
+    Raises:
+        UnknownProviderError: there is nothing to choose from.
+        ProviderError: none of several is ready; the message says why for each.
+        PluginError: the one that was named is broken.
+    """
+    order = [wanted] if isinstance(wanted, str) else list(wanted or ())
+    if order in ([], ["auto"]):
+        variable = os.environ.get("CAW_PROVIDER", "")
+        order = [name.strip() for name in variable.split(",") if name.strip()]
+    if len(order) == 1:
+        return order[0], registry.load_provider(order[0])
+    problems: list[str] = []
+    candidates = (
+        [(name, registry.load_provider(name)) for name in order]
+        if order
+        else _takeable(registry, problems)
+    )
+    for name, plugin in candidates:
+        readiness = AgentPlugins(name, plugin).check_ready()
+        if readiness.ready:
+            log.info("taking provider %r: %s", name, readiness.detail or "ready")
+            return name, plugin
+        problems.append(f"{name}: {readiness.detail or 'not ready'}. {readiness.hint}".strip())
+    if not candidates and not problems:
+        hint = "Install one, e.g.: pip install caw-core[local]"
+        name = "auto"
+        raise UnknownProviderError(name, hint=hint)
+    msg = "no provider is ready. " + "; ".join(problems)
+    raise ProviderError(msg)
+
+
+def _takeable(registry: PluginRegistry, problems: list[str]) -> list[tuple[str, object]]:
+    ranked = []
+    for record in registry.records("provider"):
+        if record.blocked:
+            continue
+        try:
+            plugin = registry.load_provider(record.name)
+            auto = AgentPlugins(record.name, plugin).provider_info().auto
+        except CawError as error:
+            # One broken plugin must not keep the others from being used.
+            log.warning("provider %r is left out: %s", record.name, error)
+            problems.append(f"{record.name}: {error}")
+            continue
+        if auto != "never":
+            ranked.append((auto == "fallback", record.name, plugin))
+    return [(name, plugin) for _, name, plugin in sorted(ranked, key=lambda item: item[:2])]

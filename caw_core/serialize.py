@@ -1,0 +1,383 @@
+"""Values to versioned JSON documents and back, losing nothing.
+
+* A block or event carries its tag in ``type``; one with an unknown tag becomes an `UnknownBlock`
+  or `UnknownEvent` and leaves as it came.
+* Members that this version does not know end up in a value's ``extra`` and are written back beside
+  the known ones; there is no member called ``extra``.
+* Members that are empty by default are left out; what the existing wrapper (coding-agent-wrapper
+  0.1.9, ``models.py``) always wrote is always written, so that its readers go on working.
+* Scalars are strict: ``"false"`` is not True and True is not 1; an int will do for a float.
+
+Every ``*_to_dict`` raises `TypeError` for a value that JSON has no word for, naming its type.
+Every ``*_from_dict`` raises `TrajectoryFormatError`, whose ``problems`` each end in a path such as
+``$.turns[0].output[2].id``.
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar, cast, get_args, get_origin
+
+import attrs
+from cattrs import BaseValidationError, Converter, transform_error
+from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
+
+from caw_core import blocks, events, usage
+from caw_core.blocks import JSON, Block, ToolUse, UnknownBlock
+from caw_core.errors import TrajectoryError, TrajectoryFormatError
+from caw_core.events import Event, UnknownEvent
+from caw_core.migrations import DOCUMENT_VERSION, migrate
+from caw_core.trajectory import (
+    ErrorInfo,
+    PlanEntry,
+    ResolvedOption,
+    SessionInfo,
+    Trajectory,
+    Turn,
+)
+from caw_core.usage import UsageStats
+
+__all__ = [
+    "DOCUMENT_VERSION",
+    "block_from_dict",
+    "block_to_dict",
+    "event_from_dict",
+    "event_to_dict",
+    "session_info_from_dict",
+    "session_info_to_dict",
+    "trajectory_from_dict",
+    "trajectory_to_dict",
+    "turn_from_dict",
+    "turn_to_dict",
+    "usage_from_dict",
+    "usage_to_dict",
+]
+
+_T = TypeVar("_T")
+_Document = dict[str, Any]
+
+_DERIVED = frozenset({"version", "agent", "usage", "total_usage", "duration_ms"})
+"""Members of a trajectory's document that are made from others, and so not read."""
+
+_WRAPPER_DEFAULTS: Mapping[str, JSON] = {"usage_limited": False, "mcp_servers": []}
+"""Members that the existing wrapper always wrote and caw has no field for."""
+
+_ALWAYS: Mapping[type, frozenset[str]] = {
+    SessionInfo: frozenset(
+        {"model", "created_at", "completed_at", "system_prompt", "reasoning", "metadata"},
+    ),
+    Turn: frozenset({"output", "usage", "duration_ms"}),
+    ToolUse: frozenset({"arguments", "output"}),
+    UsageStats: frozenset(
+        {"input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "cost_usd"},
+    ),
+}
+"""Members that are written even where they are empty."""
+
+
+def trajectory_to_dict(trajectory: Trajectory) -> _Document:
+    """Return the document of *trajectory*: its head, its turns, and what older readers look for.
+
+    ``agent``, ``usage``, ``total_usage`` (with what the trajectories of subagents used, where an
+    older record holds any) and ``duration_ms`` repeat what stands elsewhere in the document.
+    Members stand in the order in which the existing wrapper's ``faststats.py`` looks for them: the
+    head within the first 4 KiB, totals after the turns.
+    """
+    head = session_info_to_dict(trajectory)
+    metadata = head.pop("metadata")
+    known = {field.name for field in attrs.fields(SessionInfo)}
+    unknown = {key: head.pop(key) for key in list(head) if key not in known and key != "version"}
+    limits = {key: unknown.pop(key, value) for key, value in _WRAPPER_DEFAULTS.items()}
+    return {
+        "version": head.pop("version"),
+        "agent": trajectory.provider,
+        **head,
+        **_json(limits),
+        "turns": [turn_to_dict(turn) for turn in trajectory.turns],
+        "usage": usage_to_dict(trajectory.usage),
+        "total_usage": usage_to_dict(_usage_with_subagents(trajectory)),
+        "duration_ms": trajectory.duration_ms,
+        "metadata": metadata,
+        **unknown,
+    }
+
+
+def trajectory_from_dict(data: Mapping[str, JSON]) -> Trajectory:
+    """Read a trajectory's document of any version; raise `TrajectoryError` if it is none."""
+    return _load(_without_derived(migrate(data)), Trajectory)
+
+
+def session_info_to_dict(info: SessionInfo) -> _Document:
+    """Return the document of a session's head; a `Trajectory` is written without its turns."""
+    document = cast("_Document", _converter().unstructure(info, SessionInfo))
+    return {"version": DOCUMENT_VERSION, **document}
+
+
+def session_info_from_dict(data: Mapping[str, JSON]) -> SessionInfo:
+    """Read a head's document of any version; raise `TrajectoryError` if it is none."""
+    return _load(_without_derived(migrate(data)), SessionInfo)
+
+
+def turn_to_dict(turn: Turn) -> _Document:
+    """Return the document of *turn*, without its ``raw_output``."""
+    return cast("_Document", _converter().unstructure(turn, Turn))
+
+
+def turn_from_dict(data: Mapping[str, JSON]) -> Turn:
+    """Read a turn's document of the current version."""
+    return _load(data, Turn)
+
+
+def block_to_dict(block: Block) -> _Document:
+    """Return the document of *block*, its tag under ``type``."""
+    return cast("_Document", _converter().unstructure(block, Block))
+
+
+def block_from_dict(data: Mapping[str, JSON]) -> Block:
+    """Read a block's document of the current version, or an unknown one."""
+    return _load(data, Block)
+
+
+def event_to_dict(event: Event) -> _Document:
+    """Return the document of *event*, its tag under ``type``."""
+    return cast("_Document", _converter().unstructure(event, Event))
+
+
+def event_from_dict(data: Mapping[str, JSON]) -> Event:
+    """Read an event's document of the current version, or an unknown one."""
+    return _load(data, Event)
+
+
+def usage_to_dict(stats: UsageStats) -> _Document:
+    """Return the document of *stats*; an unknown cost is null."""
+    return cast("_Document", _converter().unstructure(stats, UsageStats))
+
+
+def usage_from_dict(data: Mapping[str, JSON]) -> UsageStats:
+    """Read the document of a usage of the current version."""
+    return _load(data, UsageStats)
+
+
+def _without_derived(document: _Document) -> _Document:
+    return {
+        key: value
+        for key, value in document.items()
+        if key not in _DERIVED
+        and not (key in _WRAPPER_DEFAULTS and _same(value, _WRAPPER_DEFAULTS[key]))
+    }
+
+
+def _same(value: JSON, default: JSON) -> bool:
+    return type(value) is type(default) and bool(value == default)
+
+
+def _usage_with_subagents(trajectory: Trajectory) -> UsageStats:
+    total = trajectory.usage
+    for turn in trajectory.turns:
+        for call in turn.tool_calls:
+            if "subagent_trajectory" not in call.extra:
+                continue
+            try:
+                nested = trajectory_from_dict(call.extra["subagent_trajectory"])
+            except TrajectoryError:
+                # It is somebody else's document; a total is no reason to refuse to write ours.
+                continue
+            total += _usage_with_subagents(nested)
+    return total
+
+
+# ------------------------------------------------------------------------------------ the converter
+
+
+def _load(data: object, cls: type[_T]) -> _T:
+    try:
+        return _converter().structure(data, cls)
+    except RecursionError:
+        problems = ["nested too deeply @ $"]
+    except BaseValidationError as error:
+        problems = transform_error(error, format_exception=_problem)
+    except (TypeError, ValueError) as error:
+        problems = [f"{_problem(error, None)} @ $"]
+    raise TrajectoryFormatError(problems)
+
+
+def _problem(error: BaseException, _: type | None) -> str:
+    # Documents hold prompts and keys, so a message names types and members and quotes no value.
+    return "required member is missing" if isinstance(error, KeyError) else str(error)
+
+
+_BUILDING = threading.Lock()
+
+
+def _converter() -> Converter:
+    with _BUILDING:
+        return _build()
+
+
+@functools.cache
+def _build() -> Converter:
+    converter = Converter(detailed_validation=True)
+    for scalar in (str, int, float, bool):
+        converter.register_structure_hook(scalar, _strict(scalar))
+    converter.register_structure_hook_func(_is_literal, _one_of)
+    converter.register_structure_hook_func(_is_object, _json_object)
+    converter.register_unstructure_hook_func(_is_object, _json)
+    converter.register_structure_hook_factory(_is_tuple, _tuple_reader)
+    converter.register_unstructure_hook_factory(_is_tuple, _tuple_writer)
+    for cls in (ErrorInfo, ResolvedOption, PlanEntry, usage.UsageStats):
+        _register(converter, cls)
+    _register_tagged(converter, Block, UnknownBlock, blocks)
+    _register(converter, Turn)
+    _register(converter, SessionInfo)
+    _register(converter, Trajectory)
+    _register_tagged(converter, Event, UnknownEvent, events)
+    return converter
+
+
+def _register(converter: Converter, cls: type) -> None:
+    always = _ALWAYS.get(cls, frozenset())
+    fields = [field for field in attrs.fields(cls) if field.name not in ("extra", "raw_output")]
+    known = frozenset(field.name for field in fields)
+    hidden: dict[str, Any] = {
+        field.name: override(omit=True) for field in attrs.fields(cls) if field not in fields
+    }
+    optional: dict[str, Any] = {
+        field.name: override(omit_if_default=True)
+        for field in fields
+        if field.name not in always and _is_empty(field.default)
+    }
+    write: Callable[[Any], _Document] = make_dict_unstructure_fn(
+        cls, converter, **hidden, **optional
+    )
+    read: Callable[[Any, Any], Any] = make_dict_structure_fn(cls, converter, **hidden)
+    tag = getattr(cls, "tag", None)
+    reserved = known | (_DERIVED if issubclass(cls, SessionInfo) else set())
+    reserved |= {"type"} if tag is not None else set()
+
+    def to_dict(value: Any) -> _Document:
+        document = {} if tag is None else {"type": tag}
+        document |= write(value)
+        document |= {key: _json(item) for key, item in value.extra.items() if key not in reserved}
+        return document
+
+    def from_dict(data: object, _: object) -> Any:
+        document = _mapping(data)
+        value = read(document, cls)
+        extra = {key: item for key, item in document.items() if key not in reserved}
+        return attrs.evolve(value, extra=_json(extra)) if extra else value
+
+    converter.register_unstructure_hook(cls, to_dict)
+    converter.register_structure_hook(cls, from_dict)
+
+
+def _register_tagged(converter: Converter, base: type, unknown: type, module: object) -> None:
+    by_tag: dict[str, type] = {}
+    for cls in vars(module).values():
+        if isinstance(cls, type) and issubclass(cls, base) and cls not in (base, unknown):
+            _register(converter, cls)
+            by_tag[cls.tag] = cls  # type: ignore[attr-defined]  # each concrete one has a tag
+
+    def to_dict(value: Any) -> _Document:
+        if isinstance(value, unknown):
+            return cast("_Document", _json(value.raw))  # type: ignore[attr-defined]
+        return cast("_Document", converter.unstructure(value))
+
+    def from_dict(data: object, _: object) -> Any:
+        document = _mapping(data)
+        tag = document.get("type")
+        known = by_tag.get(tag) if isinstance(tag, str) else None
+        if known is None:
+            return unknown(raw=_json(document))
+        return converter.structure(document, known)
+
+    converter.register_unstructure_hook(unknown, to_dict)
+    converter.register_unstructure_hook_func(lambda cls: cls is base, to_dict)
+    converter.register_structure_hook_func(lambda cls: cls is base, from_dict)
+
+
+def _is_empty(default: Any) -> bool:
+    if isinstance(default, attrs.Factory):  # type: ignore[arg-type]  # a class at run time
+        return True
+    return default is not attrs.NOTHING and not default
+
+
+def _is_literal(cls: Any) -> bool:
+    return str(get_origin(cls)) == "typing.Literal"
+
+
+def _is_object(cls: Any) -> bool:
+    return get_origin(cls) is Mapping
+
+
+def _is_tuple(cls: Any) -> bool:
+    return get_origin(cls) is tuple
+
+
+def _strict(scalar: type) -> Callable[[object, object], Any]:
+    accepted = (int, float) if scalar is float else scalar
+
+    def check(value: object, _: object) -> Any:
+        if not isinstance(value, accepted) or (isinstance(value, bool) and scalar is not bool):
+            msg = f"must be {scalar.__name__}, not {type(value).__name__}"
+            raise TypeError(msg)
+        return value
+
+    return check
+
+
+def _one_of(value: object, literal: Any) -> Any:
+    choices = get_args(literal)
+    if not isinstance(value, str) or value not in choices:
+        msg = f"must be one of {', '.join(choices)}"
+        raise ValueError(msg)
+    return value
+
+
+def _tuple_reader(cls: Any, converter: Converter) -> Callable[[object, object], tuple[Any, ...]]:
+    item: Any = get_args(cls)[0]
+    if item is Any:
+        return lambda value, _: tuple(_json(_listed(value)))
+    return lambda value, _: tuple(converter.structure(_listed(value), list[item]))
+
+
+def _tuple_writer(cls: Any, converter: Converter) -> Callable[[Any], list[Any]]:
+    item = get_args(cls)[0]
+    if item is Any:
+        return lambda value: cast("list[Any]", _json(value))
+    return lambda value: [converter.unstructure(part, item) for part in value]
+
+
+def _listed(value: object) -> list[Any]:
+    if not isinstance(value, list | tuple):
+        msg = f"must be an array, not {type(value).__name__}"
+        raise TypeError(msg)
+    return list(value)
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        msg = f"must be an object, not {type(value).__name__}"
+        raise TypeError(msg)
+    return value
+
+
+def _json_object(value: object, _: object) -> JSON:
+    return _json(_mapping(value))
+
+
+def _json(value: object) -> JSON:
+    # Copied, so that whoever changes a document does not change a value, which is frozen.
+    if value is None or isinstance(value, str | int | float):
+        return value
+    if isinstance(value, Mapping):
+        for key in value:
+            if not isinstance(key, str):
+                msg = f"a member's name must be str, not {type(key).__name__}"
+                raise TypeError(msg)
+        return {key: _json(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_json(item) for item in value]
+    msg = f"{type(value).__name__} has no form in JSON"
+    raise TypeError(msg)

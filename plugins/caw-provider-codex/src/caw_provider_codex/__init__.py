@@ -1,0 +1,1 @@
+"""caw provider for OpenAI Codex, kept alive between turns over its app-server protocol."""

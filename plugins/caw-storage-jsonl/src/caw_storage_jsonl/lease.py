@@ -1,0 +1,141 @@
+"""The right to write a session: a lock of the operating system on a file in its folder.
+
+The system drops the lock when the process dies, so no lease is ever left behind. What the file
+holds (who, and the counter) is for people and for `FileLease.token`; only the lock counts.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import sys
+import threading
+from pathlib import Path
+
+from caw_core.errors import SessionBusyError
+
+from caw_storage_jsonl import private_files
+
+LOCK_NAME = "lease.lock"
+
+_FAR = 1 << 30
+"""Windows locks bytes against reading too, so the locked one lies behind the file's end."""
+
+
+class FileLease:
+    """A lock that is held; see `caw_core.storage.Lease`."""
+
+    def __init__(self, folder: Path, fd: int, token: int) -> None:
+        self._folder = folder
+        self._fd = fd
+        self._token = token
+        self._mutex = threading.Lock()
+
+    @property
+    def token(self) -> int:
+        """One more than the previous lease of this session had."""
+        return self._token
+
+    @property
+    def held(self) -> bool:
+        """Whether it was not released yet."""
+        return self._fd >= 0
+
+    def release(self) -> None:
+        """Give the right back; idempotent, from any thread."""
+        with self._mutex:
+            if self._fd < 0:
+                return
+            fd, self._fd = self._fd, -1
+        # A session that never stored anything leaves no empty folder. On Windows an open file
+        # cannot be removed, so there it does.
+        with contextlib.suppress(OSError):
+            if os.listdir(self._folder) == [LOCK_NAME]:
+                (self._folder / LOCK_NAME).unlink()
+                self._folder.rmdir()
+        os.close(fd)
+
+
+def take(folder: Path) -> FileLease:
+    """Lock the session in *folder*, which is made if it is missing.
+
+    Raises:
+        SessionBusyError: it is locked, by this process or another; ``holder`` says by which.
+        OSError: the lock file cannot be made or locked.
+    """
+    path = folder / LOCK_NAME
+    while True:
+        private_files.make_folder(folder)
+        try:
+            fd = private_files.open_file(path, os.O_RDWR | os.O_CREAT)
+        except FileNotFoundError:
+            # Somebody removed the folder between the two calls.
+            continue
+        try:
+            state = _read(fd)
+            if not _lock(fd):
+                holder = f"process {state.get('pid', '?')} on {state.get('host', '?')}"
+                msg = (
+                    f"session {folder.name!r} is being written by {holder}. "
+                    "End it there, or wait until it has ended."
+                )
+                raise SessionBusyError(msg, holder=holder)
+            if not _is_at(fd, path):
+                # Its last holder removed the file after we opened it: this lock protects nothing.
+                os.close(fd)
+                continue
+            token = _write(fd)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.close(fd)
+            raise
+        return FileLease(folder, fd, token)
+
+
+def _lock(fd: int) -> bool:
+    if sys.platform == "win32":
+        import msvcrt
+
+        os.lseek(fd, _FAR, os.SEEK_SET)
+        try:
+            msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+    import fcntl
+
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _is_at(fd: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(fd), path.lstat())
+    except FileNotFoundError:
+        return False
+
+
+def _read(fd: int) -> dict[str, object]:
+    try:
+        state = json.loads(private_files.read_all(fd))
+    except ValueError:
+        return {}
+    return state if isinstance(state, dict) else {}
+
+
+def _write(fd: int) -> int:
+    # Read again under the lock: before it, another holder may still have been counting.
+    last = _read(fd).get("token")
+    token = last + 1 if isinstance(last, int) else 1
+    state = {"token": token, "pid": os.getpid(), "host": socket.gethostname()}
+    text = json.dumps(state).encode()
+    os.lseek(fd, 0, os.SEEK_SET)
+    # Written before it is cut, so that the counter is there at every moment.
+    os.write(fd, text)
+    os.ftruncate(fd, len(text))
+    return token

@@ -1,0 +1,200 @@
+"""One session's folder as its writer sees it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import attrs
+from caw_core.errors import StorageError
+from caw_core.serialize import trajectory_to_dict
+from caw_core.trajectory import SessionInfo, Turn
+
+from caw_storage_jsonl import lease, private_files, record
+from caw_storage_jsonl.lines import Position, WrittenTurn, metadata_line, turn_lines
+
+TURNS_NAME = "turns"
+
+
+@attrs.define(kw_only=True)
+class _Known:
+    """What this process knows of ``traj.jsonl`` as long as nobody else touches the file."""
+
+    identity: tuple[int, int]
+    size: int
+    head_line: bytes
+    metadata_at: int
+    turns: set[int]
+    last: tuple[int, WrittenTurn | None] | None = None
+
+
+class SessionWriter:
+    """Writes one session; safe to use from several threads.
+
+    Each call opens the file anew, so that any number of sessions needs no descriptors while it
+    rests. What it remembers of the file is one turn, whatever the number of turns.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._path = folder / record.TRUTH_NAME
+        self._mutex = threading.Lock()
+        self._lease: lease.FileLease | None = None
+        self._known: _Known | None = None
+        self._raw_written: tuple[int, int] | None = None
+
+    def lease(self) -> lease.FileLease:
+        """Take the session's lock until `caw_storage_jsonl.lease.FileLease.release`."""
+        with self._mutex, private_files.naming(self._folder, "lock"):
+            self._lease = lease.take(self._folder)
+            return self._lease
+
+    def write(self, session: SessionInfo, turn: Turn | None = None) -> None:
+        """Bring the folder up to *session* and *turn*; what is there already is not written again.
+
+        Raises:
+            SessionBusyError: another process or another storage holds the session.
+            StorageError: nothing was written.
+            TrajectoryError: the file is damaged or of a newer version, so nothing was added to it.
+        """
+        with self._mutex, private_files.naming(self._path, "write"), self._locked():
+            with private_files.opened(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT) as fd:
+                self._append(fd, session, turn)
+            if turn is not None and turn.raw_output and turn.status != "running":
+                self._write_raw(turn)
+            if turn is None and session.completed_at:
+                self._write_snapshot(session.session_id)
+
+    def delete(self) -> bool:
+        """Remove the folder and everything in it; return whether it held a record."""
+        with self._mutex, private_files.naming(self._folder, "delete"):
+            if not private_files.is_real_folder(self._folder):
+                return False
+            with self._locked():
+                self._known = self._raw_written = None
+                # The copy goes first: without the truth it would pass for the record.
+                found = [self._remove(record.SNAPSHOT_NAME), self._remove(record.TRUTH_NAME)]
+                for entry in list(os.scandir(self._folder)):
+                    if entry.is_dir(follow_symlinks=False):
+                        shutil.rmtree(entry.path)
+                    elif entry.name != lease.LOCK_NAME:
+                        os.unlink(entry.path)
+            return any(found)
+
+    def _remove(self, name: str) -> bool:
+        try:
+            (self._folder / name).unlink()
+        except FileNotFoundError:
+            return False
+        return True
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        # Every write happens under the lock, with a lease or without, so a process that lost its
+        # session to another one cannot write into it late.
+        if self._lease is not None and self._lease.held:
+            yield
+            return
+        passing = lease.take(self._folder)
+        try:
+            yield
+        finally:
+            passing.release()
+
+    def _append(self, fd: int, session: SessionInfo, turn: Turn | None) -> None:
+        status = os.fstat(fd)
+        known, self._known = self._known, None
+        lines = b""
+        if known is None or (known.identity, known.size) != (_identity(status), status.st_size):
+            known, lines = self._open(fd, session.session_id)
+        head = metadata_line(session)
+        if head != known.head_line:
+            known.head_line, known.metadata_at = head, known.size + len(lines)
+            lines += head
+        written: WrittenTurn | None = None
+        if turn is not None:
+            written = self._written(fd, known, turn.index)
+            known.turns.add(turn.index)
+            position = Position(num_turns=len(known.turns), metadata_at=known.metadata_at)
+            new, written = turn_lines(turn, written, position)
+            lines += new
+            known.last = (turn.index, written)
+        if lines:
+            private_files.append(fd, lines)
+            if not known.size:
+                private_files.sync_folder(self._folder)
+        known.size += len(lines)
+        self._known = known
+
+    def _open(self, fd: int, session_id: str) -> tuple[_Known, bytes]:
+        truth = record.parse_truth(private_files.read_all(fd), self._path)
+        lines = b"\n" if truth.unterminated else b""
+        os.ftruncate(fd, truth.end)
+        turns = set(truth.turns)
+        if truth.version == record.WRAPPER_VERSION:
+            # From now on the lines are the truth, so what only the snapshot knows goes there.
+            old = record.complete(truth, self._folder, session_id)
+            missing = [
+                turn
+                for turn in (old.turns if old else ())
+                if not truth.head or turn.index not in truth.turns
+            ]
+            turns.update(turn.index for turn in missing)
+            position = Position(num_turns=len(turns), metadata_at=truth.metadata_at)
+            lines += b"".join(turn_lines(turn, None, position)[0] for turn in missing)
+        status = os.fstat(fd)
+        known = _Known(
+            identity=_identity(status),
+            size=status.st_size,
+            head_line=truth.head_line,
+            metadata_at=truth.metadata_at,
+            turns=turns,
+        )
+        return known, lines
+
+    def _written(self, fd: int, known: _Known, index: int) -> WrittenTurn | None:
+        if known.last is not None and known.last[0] == index:
+            return known.last[1]
+        if index not in known.turns:
+            return None
+        # Somebody comes back to an earlier turn, such as a flush or the first call after a crash.
+        truth = record.parse_truth(private_files.read_all(fd), self._path)
+        stored = truth.turns.get(index)
+        with record.naming_file(self._path):
+            return stored.written() if stored else None
+
+    def _write_raw(self, turn: Turn) -> None:
+        if self._raw_written == (turn.index, len(turn.raw_output)):
+            return
+        turns = self._folder / TURNS_NAME
+        private_files.make_folder(turns)
+        texts = {"input.txt": turn.input, "raw_output.jsonl": "\n".join((*turn.raw_output, ""))}
+        for name, text in texts.items():
+            path = turns / f"{turn.index:03d}_{name}"
+            private_files.replace(path, text.encode(errors="backslashreplace"))
+        self._raw_written = (turn.index, len(turn.raw_output))
+
+    def _write_snapshot(self, session_id: str) -> None:
+        whole = record.load(self._folder, session_id)
+        if whole is None:
+            msg = f"cannot write {self._folder / record.SNAPSHOT_NAME}: {self._path} is gone"
+            raise StorageError(msg)
+        document = trajectory_to_dict(whole)
+        try:
+            text = json.dumps(document, indent=2, ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            text = json.dumps(document, indent=2).encode()
+        path = self._folder / record.SNAPSHOT_NAME
+        with contextlib.suppress(FileNotFoundError), private_files.opened(path) as fd:
+            if private_files.read_all(fd) == text + b"\n":
+                return
+        private_files.replace(path, text + b"\n")
+
+
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino

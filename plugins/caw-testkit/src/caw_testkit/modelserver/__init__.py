@@ -1,0 +1,82 @@
+"""A scripted model server that real agent programs talk to in place of a vendor."""
+
+from __future__ import annotations
+
+from caw_testkit.modelserver.asides import KNOWN_ASIDES, document
+from caw_testkit.modelserver.request import (
+    Message,
+    Predicate,
+    RecordedRequest,
+    ToolCall,
+    ToolResult,
+    mentions,
+)
+from caw_testkit.modelserver.script import Aside
+from caw_testkit.modelserver.server import ModelServer
+from caw_testkit.modelserver.steps import (
+    Answer,
+    Call,
+    Drop,
+    Fail,
+    Garbage,
+    Part,
+    Reply,
+    Responder,
+    Step,
+    Stop,
+    StreamError,
+    Text,
+    Think,
+    big,
+    call,
+    drop,
+    echo,
+    fail,
+    fail_inside,
+    garbage,
+    hang,
+    reply,
+    slow,
+    text,
+    think,
+)
+from caw_testkit.modelserver.usage import Usage
+
+__all__ = [
+    "KNOWN_ASIDES",
+    "Answer",
+    "Aside",
+    "Call",
+    "Drop",
+    "Fail",
+    "Garbage",
+    "Message",
+    "ModelServer",
+    "Part",
+    "Predicate",
+    "RecordedRequest",
+    "Reply",
+    "Responder",
+    "Step",
+    "Stop",
+    "StreamError",
+    "Text",
+    "Think",
+    "ToolCall",
+    "ToolResult",
+    "Usage",
+    "big",
+    "call",
+    "document",
+    "drop",
+    "echo",
+    "fail",
+    "fail_inside",
+    "garbage",
+    "hang",
+    "mentions",
+    "reply",
+    "slow",
+    "text",
+    "think",
+]
