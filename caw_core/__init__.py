@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from caw_core.agent import Agent
-    from caw_core.blocks import Block, ImageBlock, TextBlock, ThinkingBlock, ToolUse, UnknownBlock
+    from caw_core.blocks import (
+        Block,
+        ImageBlock,
+        TextBlock,
+        ThinkingBlock,
+        ToolUse,
+        UnknownBlock,
+    )
     from caw_core.deadlines import Deadlines
     from caw_core.hookspecs import hookimpl
     from caw_core.provider import (

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import functools
-import json
 import logging
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Never, get_args
+from typing import TYPE_CHECKING, Any, Never
 
 import attrs
 
@@ -20,7 +18,6 @@ from caw_core.errors import (
     PersistError,
     ProviderError,
     ResumeHandleError,
-    UnknownProviderError,
 )
 from caw_core.handles import (
     ResumeHandle,
@@ -30,8 +27,9 @@ from caw_core.handles import (
     looks_like_handle,
     new_session_id,
 )
-from caw_core.options import resolve_options, unknown_option
-from caw_core.plugins import AgentPlugins
+from caw_core.options import unknown_option
+from caw_core.plugin_check import check_plugin
+from caw_core.plugins import AgentPlugins, RecordPlugins
 from caw_core.provider import (
     Permissions,
     ProviderInfo,
@@ -43,6 +41,7 @@ from caw_core.provider import (
 from caw_core.registry import PluginRegistry, default_registry
 from caw_core.selection import choose_provider
 from caw_core.session import Session
+from caw_core.settings import OPTIONS, Settings, check_metadata
 from caw_core.trajectory import SessionInfo, Trajectory
 from caw_core.turn_run import utc_now
 from caw_core.twins import call_in_thread, call_or_discard
@@ -55,27 +54,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("caw.agent")
 # A library is quiet until its user asks: see docs/reference for the loggers below "caw".
 logging.getLogger("caw").addHandler(logging.NullHandler())
-
-OPTIONS = (
-    "provider",
-    "model",
-    "reasoning",
-    "system_prompt",
-    "cwd",
-    "env",
-    "data_dir",
-    "storage",
-    "metadata",
-    "permissions",
-    "temperature",
-    "max_tokens",
-    "deadlines",
-    "options",
-    "keep_raw",
-    "strict",
-    "registry",
-)
-
 
 class Agent:
     """A coding agent with its settings; opens sessions with it.
@@ -134,30 +112,26 @@ class Agent:
     ) -> None:
         if unknown:
             raise unknown_option(unknown, OPTIONS, of="Agent")
-        if permissions is not None and permissions not in get_args(Permissions):
-            known = ", ".join(map(repr, get_args(Permissions)))
-            msg = f"permissions is one of {known}, not {permissions!r}"
-            raise ConfigError(msg)
         self._registry = registry or default_registry()
         self._wanted = provider
-        self._deadlines = deadlines or Deadlines()
-        self._extra = dict(options or {})
-        self._keep_raw = keep_raw
-        self._strict = strict
-        self._storage = _storage_list(data_dir, storage)
-        self._metadata = _check_metadata(metadata or {})
-        self._cwd = Path(cwd).expanduser().absolute() if cwd is not None else None
-        given: dict[str, Any] = {
-            "model": model or os.environ.get("CAW_MODEL") or None,
-            "reasoning": reasoning or os.environ.get("CAW_EFFORT") or None,
-            "system_prompt": _check_text("system_prompt", system_prompt) or None,
-            "cwd": self._cwd,
-            "env": _check_env(env) if env else None,
-            "permissions": permissions,
-            "temperature": _check_number("temperature", temperature, float),
-            "max_tokens": _check_number("max_tokens", max_tokens, int),
-        }
-        self._given = {name: value for name, value in given.items() if value is not None}
+        self._by_provider: dict[str, AgentPlugins] = {}
+        self._settings = Settings.checked(
+            model=model,
+            reasoning=reasoning,
+            system_prompt=system_prompt,
+            cwd=cwd,
+            env=env,
+            data_dir=data_dir,
+            storage=storage,
+            metadata=metadata,
+            permissions=permissions,
+            temperature=temperature,
+            max_tokens=max_tokens,
+            deadlines=deadlines,
+            options=options,
+            keep_raw=keep_raw,
+            strict=strict,
+        )
         for name in [provider] if isinstance(provider, str) else provider or ():
             # A name that nothing answers to is told here, not when the first session opens.
             if name != "auto" and name not in self._registry.names("provider"):
@@ -166,20 +140,38 @@ class Agent:
     # --------------------------------------------------------------------------- what it is
 
     @functools.cached_property
-    def _plugins(self) -> AgentPlugins:
-        name, provider = choose_provider(self._registry, self._wanted)
-        storages = [
-            (item.partition(":")[0], self._registry.load_storage(item))
-            if isinstance(item, str)
-            else (type(item).__name__, item)
-            for item in self._storage
-        ]
-        return AgentPlugins(name, provider, storages, self._registry.load_observers())
+    def _records(self) -> tuple[list[tuple[str, object]], list[tuple[str, object]]]:
+        storages = [self._storage(item) for item in self._settings.storage]
+        return storages, self._registry.load_observers()
+
+    def _storage(self, item: object) -> tuple[str, object]:
+        if isinstance(item, str):
+            return item.partition(":")[0], self._registry.load_storage(item)
+        name = type(item).__name__
+        check_plugin(item, name=name, kind="storage")
+        return name, item
 
     @functools.cached_property
+    def _plugins(self) -> AgentPlugins:
+        name, provider = choose_provider(self._registry, self._wanted)
+        self._by_provider[name] = AgentPlugins(name, provider, *self._records)
+        return self._by_provider[name]
+
+    def _plugins_for(self, provider: str) -> AgentPlugins:
+        """Return the plugins for a session of *provider*, as its handle or record names it."""
+        if isinstance(self._wanted, str) and self._wanted != "auto":
+            return self._plugins
+        for plugins in self._by_provider.values():
+            if plugins.answers_to(provider):
+                return plugins
+        plugin = self._registry.load_provider(provider)
+        self._by_provider[provider] = AgentPlugins(provider, plugin, *self._records)
+        return self._by_provider[provider]
+
+    @property
     def provider_info(self) -> ProviderInfo:
         """What the chosen provider says about itself; chooses and loads it if need be."""
-        return self._plugins.provider_info()
+        return self._plugins.info
 
     @property
     def provider(self) -> str:
@@ -213,15 +205,16 @@ class Agent:
         """
         new_id = new_session_id() if session_id is None else check_session_id(session_id)
         plugins = self._plugins
-        options = resolve_options(self.provider_info, self._given, self._extra, strict=self._strict)
-        request = self._request(new_id)
+        options = self._settings.resolve(plugins.info)
+        request = self._settings.request(new_id)
         leases = plugins.lease_session(new_id)
         try:
             if session_id is not None and plugins.load_trajectory(new_id) is not None:
                 msg = f"there is a session {new_id!r} already; resume it, or choose another id"
                 raise ConfigError(msg)
-            info = self._head(request, metadata)
+            info = self._head(plugins, request, metadata)
             return self._open(
+                plugins,
                 info,
                 (),
                 request,
@@ -256,20 +249,26 @@ class Agent:
             ConfigError, PluginError, ProviderError, PersistError: as for `start_session`.
         """
         handle, session_id = self._read_handle(resume_handle)
-        plugins = self._plugins
-        options = resolve_options(self.provider_info, self._given, self._extra, strict=self._strict)
+        if handle is None:
+            record = self._stored(session_id)
+            plugins = self._plugins_for(record.provider)
+            key = _stored_key(plugins, record)
+        else:
+            plugins = self._plugins_for(handle.provider)
+            key = handle.resume_key
+        _check_provider(plugins, handle.provider if handle else record.provider)
+        options = self._settings.resolve(plugins.info)
         leases = plugins.lease_session(session_id)
         try:
-            record = plugins.load_trajectory(session_id)
-            key = handle.resume_key if handle else self._stored_key(session_id, record)
-            request = self._request(session_id, record)
-            resume = _resume_request(request, key, record)
-            info = self._head(request, metadata, record)
-            info = attrs.evolve(info, resume_key=key)
-            turns = record.turns if record else ()
+            # Read again now that nobody else can add to it.
+            known = plugins.load_trajectory(session_id)
+            request = self._settings.request(session_id, known)
+            resume = _resume_request(request, key, known)
+            info = attrs.evolve(self._head(plugins, request, metadata, known), resume_key=key)
             return self._open(
+                plugins,
                 info,
-                turns,
+                known.turns if known else (),
                 request,
                 options,
                 leases,
@@ -336,7 +335,7 @@ class Agent:
         Raises:
             StorageError: a storage could not tell.
         """
-        return self._plugins.load_trajectory(check_session_id(session_id))
+        return RecordPlugins(*self._records).load_trajectory(check_session_id(session_id))
 
     async def load_trajectory_async(self, session_id: str) -> Trajectory | None:
         """Do as `load_trajectory`."""
@@ -344,30 +343,9 @@ class Agent:
 
     # ----------------------------------------------------------------------------- the steps
 
-    def _request(self, session_id: str, record: Trajectory | None = None) -> StartRequest:
-        given = dict(self._given)
-        if record is not None:
-            # What the caller leaves open stays as it was when the conversation began.
-            for name in ("model", "reasoning", "system_prompt", "permissions"):
-                if getattr(record, name) and name not in given:
-                    given[name] = getattr(record, name)
-            if "cwd" not in given and record.cwd and Path(record.cwd).is_dir():
-                given["cwd"] = Path(record.cwd)
-        cwd = given.pop("cwd", None) or Path.cwd()
-        if not cwd.is_dir():
-            msg = f"cwd {str(cwd)!r} is not a folder"
-            raise ConfigError(msg)
-        return StartRequest(
-            session_id=session_id,
-            cwd=cwd,
-            options=self._extra,
-            deadlines=self._deadlines,
-            keep_raw=self._keep_raw,
-            **given,
-        )
-
     def _head(
         self,
+        plugins: AgentPlugins,
         request: StartRequest,
         metadata: Mapping[str, Any] | None,
         record: Trajectory | None = None,
@@ -375,19 +353,20 @@ class Agent:
         before = dict(record.metadata) if record else {}
         return SessionInfo(
             session_id=request.session_id,
-            provider=self.provider,
+            provider=plugins.info.name,
             model=request.model or "",
             created_at=record.created_at if record and record.created_at else utc_now(),
             system_prompt=request.system_prompt,
             reasoning=request.reasoning or "",
             cwd=str(request.cwd),
             permissions=request.permissions,
-            metadata={**before, **self._metadata, **_check_metadata(metadata or {})},
+            metadata={**before, **self._settings.metadata, **check_metadata(metadata or {})},
             extra=record.extra if record else {},
         )
 
     def _open(  # noqa: PLR0913 - the parts of a session, put together once
         self,
+        plugins: AgentPlugins,
         info: SessionInfo,
         turns: Sequence[Any],
         request: StartRequest,
@@ -395,13 +374,11 @@ class Agent:
         leases: Sequence[Lease],
         ask: Callable[[], ProviderSession],
     ) -> Session:
-        plugins = self._plugins
-
         def reopen(key: str, record: Trajectory) -> ProviderSession:
             resume = _resume_request(request, key, record)
-            return self._ask(info.session_id, lambda: plugins.resume_session(resume))
+            return self._ask(info, lambda: plugins.resume_session(resume))
 
-        agent_session = self._ask(info.session_id, ask)
+        agent_session = self._ask(info, ask)
         session = Session(
             plugins=plugins,
             agent_session=agent_session,
@@ -419,12 +396,12 @@ class Agent:
             raise PersistError(msg, failures)
         return session
 
-    def _ask(self, session_id: str, ask: Callable[[], ProviderSession]) -> ProviderSession:
+    def _ask(self, info: SessionInfo, ask: Callable[[], ProviderSession]) -> ProviderSession:
         try:
-            return call_within(self._deadlines.start, "start", ask, lambda late: late.close())
+            return call_within(self._settings.deadlines.start, "start", ask, lambda late: late.close())
         except ProviderError as error:
-            error.provider = error.provider or self.provider
-            error.session_id = error.session_id or session_id
+            error.provider = error.provider or info.provider
+            error.session_id = error.session_id or info.session_id
             raise
 
     def _read_handle(self, text: object) -> tuple[ResumeHandle | None, str]:
@@ -435,33 +412,34 @@ class Agent:
             if not is_session_id(text.strip()):
                 problem = "this is neither a handle nor a session id"
                 raise ResumeHandleError(problem)
-            if not self._storage:
+            if not self._settings.storage:
                 problem = "a bare session id needs the storage that has the session"
                 raise ResumeHandleError(problem)
             return None, text.strip()
         handle = ResumeHandle.decode(text)
-        if handle.provider not in {self.provider, self._plugins.provider_name}:
-            problem = (
-                f"the handle is of provider {handle.provider!r}, this agent is {self.provider!r}"
-            )
-            raise ResumeHandleError(problem)
         return handle, handle.session_id
 
-    def _stored_key(self, session_id: str, record: Trajectory | None) -> str:
+    def _stored(self, session_id: str) -> Trajectory:
+        record = RecordPlugins(*self._records).load_trajectory(session_id)
         if record is None:
             problem = f"no storage has a session {session_id!r}"
             raise ResumeHandleError(problem)
-        if record.provider not in {self.provider, self._plugins.provider_name}:
-            problem = (
-                f"session {session_id!r} is of provider {record.provider!r}, "
-                f"this agent is {self.provider!r}"
-            )
-            raise ResumeHandleError(problem)
-        key = self._plugins.resume_key_from_trajectory(record)
-        if not key:
-            msg = f"the record of session {session_id!r} holds no resume key: it had no turn yet"
-            raise NotResumableError(msg, provider=self.provider, session_id=session_id)
-        return check_resume_key(key)
+        return record
+
+
+def _check_provider(plugins: AgentPlugins, provider: str) -> None:
+    if not plugins.answers_to(provider):
+        problem = f"it is of provider {provider!r}, this agent is {plugins.info.name!r}"
+        raise ResumeHandleError(problem)
+
+
+def _stored_key(plugins: AgentPlugins, record: Trajectory) -> str:
+    _check_provider(plugins, record.provider)
+    key = plugins.resume_key_from_trajectory(record)
+    if not key:
+        msg = f"the record of session {record.session_id!r} holds no resume key: it had no turn yet"
+        raise NotResumableError(msg, provider=record.provider, session_id=record.session_id)
+    return check_resume_key(key)
 
 
 def _resume_request(request: StartRequest, key: str, record: Trajectory | None) -> ResumeRequest:
@@ -472,51 +450,3 @@ def _resume_request(request: StartRequest, key: str, record: Trajectory | None) 
 def _release(leases: Sequence[Lease]) -> None:
     for lease in leases:
         lease.release()
-
-
-def _storage_list(data_dir: str | os.PathLike[str] | None, storage: object) -> list[object]:
-    items: list[object] = []
-    if data_dir is not None:
-        items.append(Path(data_dir).expanduser().absolute().as_uri().replace("file:", "jsonl:", 1))
-    if isinstance(storage, list | tuple):
-        items += storage
-    elif storage is not None:
-        items.append(storage)
-    return items
-
-
-def _check_text(name: str, value: object) -> Any:
-    if value is not None and not isinstance(value, str):
-        msg = f"{name} is a str, not {type(value).__name__}"
-        raise ConfigError(msg)
-    return value
-
-
-def _check_number(name: str, value: object, kind: type[int | float]) -> Any:
-    if value is None:
-        return None
-    fits = isinstance(value, int) if kind is int else isinstance(value, int | float)
-    if isinstance(value, bool) or not fits or value < 0:  # type: ignore[operator]  # a number here
-        msg = f"{name} is {'a whole' if kind is int else 'a'} number not below 0, not {value!r}"
-        raise ConfigError(msg)
-    return value
-
-
-def _check_env(env: Mapping[str, str | None]) -> dict[str, str | None]:
-    for name, value in env.items():
-        if not isinstance(name, str) or not name or "=" in name or "\0" in name:
-            msg = f"env: {name!r} is not a variable's name"
-            raise ConfigError(msg)
-        if value is not None and (not isinstance(value, str) or "\0" in value):
-            # The value may be a secret, so it is not shown.
-            msg = f"env: the value of {name!r} is not a str"
-            raise ConfigError(msg)
-    return dict(env)
-
-
-def _check_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    try:
-        return dict(json.loads(json.dumps(dict(metadata))))
-    except (TypeError, ValueError) as error:
-        msg = f"metadata must be a mapping that JSON can hold: {error}"
-        raise ConfigError(msg) from error

@@ -109,7 +109,7 @@ class AmbiguousProviderError(ConfigError):
 
 
 class UnsupportedError(ConfigError):
-    """The provider cannot honour what was asked, and ``strict=True`` (or safety) forbids going on."""
+    """The provider cannot honour what was asked; ``strict=True`` (or safety) forbids going on."""
 
     def __init__(self, message: str, *, provider: str = "", options: Sequence[str] = ()) -> None:
         self.provider = provider
@@ -189,7 +189,8 @@ class ProgramNotFoundError(ProviderError, FileNotFoundError):
     """The agent's program is not on PATH."""
 
     def __init__(self, program: str, *, hint: str = "", provider: str = "") -> None:
-        super().__init__(f"the program {program!r} was not found. {hint}".strip(), provider=provider)
+        message = f"the program {program!r} was not found. {hint}".strip()
+        super().__init__(message, provider=provider)
         self.program = program
         self.hint = hint
 
@@ -323,7 +324,8 @@ class TrajectoryVersionError(TrajectoryError):
     def __init__(self, version: object, *, newest: int) -> None:
         self.version = version
         super().__init__(
-            f"the trajectory has version {version!r}, this caw reads up to {newest}. Upgrade caw-core.",
+            f"the trajectory has version {version!r}, this caw reads up to {newest}. "
+            "Upgrade caw-core.",
         )
 
 

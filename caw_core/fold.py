@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from caw_core.blocks import JSON, Block, ImageBlock, TextBlock, ThinkingBlock, ToolStatus, ToolUse
+from caw_core.blocks import (
+    JSON,
+    Block,
+    ImageBlock,
+    TextBlock,
+    ThinkingBlock,
+    ToolStatus,
+    ToolUse,
+)
 from caw_core.events import (
     Event,
     ImageDone,
@@ -29,7 +36,7 @@ from caw_core.trajectory import PlanEntry, ResolvedOption, Turn
 from caw_core.usage import UsageStats
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
 
 class _TextPiece:
@@ -210,8 +217,7 @@ class TurnFold:
         key = (self._kind(event), event.block_id)
         piece = self._texts.get(key)
         # Without an id only the last piece can be meant: after anything else a new one begins.
-        stale = not event.block_id and (piece is None or piece.done or self._pieces[-1] is not piece)
-        if piece is None or stale:
+        if piece is None or (not event.block_id and (piece.done or self._pieces[-1] is not piece)):
             piece = self._new_text(key)
         piece.grow(event.text)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from caw_core.errors import ConfigError, UnsupportedError
@@ -11,6 +10,8 @@ from caw_core.provider import OptionSupport
 from caw_core.trajectory import ResolvedOption
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from caw_core.provider import ProviderInfo
 
 UNSUPPORTED = OptionSupport(support="unsupported", how="the provider has no such option")

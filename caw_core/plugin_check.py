@@ -48,7 +48,7 @@ def _problems_of(hook: str, function: Any, allowed: tuple[str, ...]) -> Iterator
         yield f"{hook} is 'async def'; hooks are plain functions, the core makes the async twins"
     for parameter in inspect.signature(function).parameters.values():
         if parameter.kind is parameter.KEYWORD_ONLY:
-            yield f"{hook}: the argument {parameter.name!r} is keyword-only and would never be passed"
+            yield f"{hook}: the argument {parameter.name!r} is keyword-only, so never passed"
         elif parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             yield f"{hook}: '*{parameter.name}' would never be filled; name the arguments"
         elif parameter.name not in allowed:
@@ -90,6 +90,8 @@ def check_plugin(plugin: object, *, name: str, kind: str, distribution: str = ""
             how = "it lacks the marker @caw_core.hookimpl" if unmarked else "it is missing"
             problems.append(f"a {kind} must implement {hook!r}: {how}")
     if type(plugin).__eq__ is not object.__eq__ and not inspect.ismodule(plugin):
-        problems.append("plugins are told apart by identity: use a plain class, or attrs with eq=False")
+        problems.append(
+            "plugins are told apart by identity: use a plain class, or attrs with eq=False",
+        )
     if problems:
         raise PluginInvalidError(name, problems, distribution=distribution)

@@ -1,7 +1,8 @@
-"""The one place that calls hooks: a typed front over one agent's plugin manager."""
+"""The one place that calls hooks: a typed front over a plugin manager."""
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any, cast
 
 import pluggy
@@ -34,29 +35,26 @@ class Sink:
         return self._manager.subset_hook_caller(hook, self._others)(**arguments)
 
 
-class AgentPlugins:
-    """The plugins of one agent: a provider, its storages in order, and the observers.
+class RecordPlugins:
+    """Storages in order, and the observers: everything that has to do with records.
 
     Args:
-        provider_name: the name under which the provider was asked for.
-        provider: the provider plugin.
         storages: name and plugin of each storage, the first one being asked first.
         observers: name and plugin of each observer.
+        provider: the provider that shares the plugin manager, by name and plugin, if any.
     """
 
     def __init__(
         self,
-        provider_name: str,
-        provider: object,
         storages: Sequence[tuple[str, object]] = (),
         observers: Sequence[tuple[str, object]] = (),
+        provider: tuple[str, object] | None = None,
     ) -> None:
-        self.provider_name = provider_name
         manager = pluggy.PluginManager(PROJECT_NAME)
         manager.add_hookspecs(ProviderSpecs)
         manager.add_hookspecs(StorageSpecs)
         named = [
-            (f"provider:{provider_name}", provider),
+            *([(f"provider:{provider[0]}", provider[1])] if provider else ()),
             *((f"storage:{place}:{name}", plugin) for place, (name, plugin) in enumerate(storages)),
             *((f"observer:{name}", plugin) for name, plugin in observers),
         ]
@@ -66,15 +64,109 @@ class AgentPlugins:
         self._hook = manager.hook
         # An observer that only wraps is inside every call; one that listens is called by itself.
         listeners = [(name, plugin) for name, plugin in observers if not _wraps(plugin)]
-        alone = {provider, *(plugin for _, plugin in (*storages, *listeners))}
+        alone = {plugin for _, plugin in (*storages, *listeners)}
+        if provider:
+            alone.add(provider[1])
         self.storages = [Sink(name, manager, alone - {plugin}) for name, plugin in storages]
         self.listeners = [Sink(name, manager, alone - {plugin}) for name, plugin in listeners]
 
-    # ----------------------------------------------------------------------------- provider
+    @property
+    def sinks(self) -> list[Sink]:
+        """Everybody who is told of turns: the storages in order, then the observers."""
+        return [*self.storages, *self.listeners]
 
-    def provider_info(self) -> ProviderInfo:
-        """Ask the provider what it is."""
+    @staticmethod
+    def persist_turn(sink: Sink, session: SessionInfo, turn: Turn, attempt: int) -> None:
+        """Hand one turn to one sink."""
+        sink.call("persist_turn", session=session, turn=turn, attempt=attempt)
+
+    @staticmethod
+    def persist_session(sink: Sink, session: SessionInfo) -> None:
+        """Hand the head of a record to one sink."""
+        sink.call("persist_session", session=session)
+
+    def load_trajectory(self, session_id: str) -> Trajectory | None:
+        """Ask the storages in order; the first one that has the session answers."""
+        for sink in self.storages:
+            found = self._ask(sink, "load_trajectory", session_id=session_id)
+            if found is not None:
+                return cast("Trajectory", found)
+        return None
+
+    def list_sessions(self, query: SessionQuery) -> SessionPage | None:
+        """Ask the first storage that can list."""
+        for sink in self.storages:
+            page = self._ask(sink, "list_sessions", query=query)
+            if page is not None:
+                return cast("SessionPage", page)
+        return None
+
+    def delete_session(self, session_id: str) -> bool:
+        """Delete a session everywhere; tell whether anybody had it."""
+        answers = [
+            self._ask(sink, "delete_session", session_id=session_id) for sink in self.storages
+        ]
+        return any(any(answer) for answer in answers)
+
+    def session_dir(self, session_id: str) -> Path | None:
+        """Ask for the folder that holds the session."""
+        for sink in self.storages:
+            folder = sink.call("session_dir", session_id=session_id)
+            if folder is not None:
+                return cast("Path", folder)
+        return None
+
+    def lease_session(self, session_id: str) -> list[Lease]:
+        """Take the session's lease in every storage that has leases, or in none."""
+        leases: list[Lease] = []
+        try:
+            for sink in self.storages:
+                answers = self._ask(sink, "lease_session", session_id=session_id)
+                leases += [lease for lease in answers if lease is not None]
+        except BaseException:
+            for lease in leases:
+                lease.release()
+            raise
+        return leases
+
+    @staticmethod
+    def _ask(sink: Sink, hook: str, **arguments: Any) -> Any:
+        try:
+            return sink.call(hook, **arguments)
+        except (OSError, TimeoutError) as error:
+            # Whatever a driver raises, the caller must not mistake it for an absent session.
+            msg = f"storage {sink.name!r} failed in {hook}: {error}"
+            raise StorageError(msg) from error
+
+
+class AgentPlugins(RecordPlugins):
+    """The plugins of one agent: its provider, its storages in order, and the observers.
+
+    Args:
+        provider_name: the name under which the provider was asked for.
+        provider: the provider plugin.
+        storages: as for `RecordPlugins`.
+        observers: as for `RecordPlugins`.
+    """
+
+    def __init__(
+        self,
+        provider_name: str,
+        provider: object,
+        storages: Sequence[tuple[str, object]] = (),
+        observers: Sequence[tuple[str, object]] = (),
+    ) -> None:
+        super().__init__(storages, observers, (provider_name, provider))
+        self.provider_name = provider_name
+
+    @functools.cached_property
+    def info(self) -> ProviderInfo:
+        """What the provider says about itself."""
         return cast("ProviderInfo", self._hook.provider_info())
+
+    def answers_to(self, name: str) -> bool:
+        """Tell whether *name*, from a handle or a record, means this provider."""
+        return name in {self.info.name, self.provider_name}
 
     def check_ready(self) -> Readiness:
         """Ask the provider whether it could start."""
@@ -116,74 +208,6 @@ class AgentPlugins:
         what = hook.replace("_", " ")
         msg = f"the provider {self.provider_name!r} cannot {what}"
         return UnsupportedError(msg, provider=self.provider_name, options=(hook,))
-
-    # ----------------------------------------------------------------------------- storages
-
-    @property
-    def sinks(self) -> list[Sink]:
-        """Everybody who is told of turns: the storages in order, then the observers."""
-        return [*self.storages, *self.listeners]
-
-    @staticmethod
-    def persist_turn(sink: Sink, session: SessionInfo, turn: Turn, attempt: int) -> None:
-        """Hand one turn to one sink."""
-        sink.call("persist_turn", session=session, turn=turn, attempt=attempt)
-
-    @staticmethod
-    def persist_session(sink: Sink, session: SessionInfo) -> None:
-        """Hand the head of a record to one sink."""
-        sink.call("persist_session", session=session)
-
-    def load_trajectory(self, session_id: str) -> Trajectory | None:
-        """Ask the storages in order; the first one that has the session answers."""
-        for sink in self.storages:
-            found = self._ask(sink, "load_trajectory", session_id=session_id)
-            if found is not None:
-                return cast("Trajectory", found)
-        return None
-
-    def list_sessions(self, query: SessionQuery) -> SessionPage | None:
-        """Ask the first storage that can list."""
-        for sink in self.storages:
-            page = self._ask(sink, "list_sessions", query=query)
-            if page is not None:
-                return cast("SessionPage", page)
-        return None
-
-    def delete_session(self, session_id: str) -> bool:
-        """Delete a session everywhere; tell whether anybody had it."""
-        answers = [self._ask(sink, "delete_session", session_id=session_id) for sink in self.storages]
-        return any(any(answer) for answer in answers)
-
-    def session_dir(self, session_id: str) -> Path | None:
-        """Ask for the folder that holds the session."""
-        for sink in self.storages:
-            folder = sink.call("session_dir", session_id=session_id)
-            if folder is not None:
-                return cast("Path", folder)
-        return None
-
-    def lease_session(self, session_id: str) -> list[Lease]:
-        """Take the session's lease in every storage that has leases, or in none."""
-        leases: list[Lease] = []
-        try:
-            for sink in self.storages:
-                answers = self._ask(sink, "lease_session", session_id=session_id)
-                leases += [lease for lease in answers if lease is not None]
-        except BaseException:
-            for lease in leases:
-                lease.release()
-            raise
-        return leases
-
-    @staticmethod
-    def _ask(sink: Sink, hook: str, **arguments: Any) -> Any:
-        try:
-            return sink.call(hook, **arguments)
-        except (OSError, TimeoutError) as error:
-            # Whatever a driver raises, the caller must not mistake it for an absent session.
-            msg = f"storage {sink.name!r} failed in {hook}: {error}"
-            raise StorageError(msg) from error
 
 
 def _wraps(plugin: object) -> bool:

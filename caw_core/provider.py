@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 import attrs
 
 from caw_core.deadlines import Deadlines
-from caw_core.events import Event
 from caw_core.trajectory import Support, Trajectory
+
+if TYPE_CHECKING:
+    from caw_core.events import Event
 
 API_VERSION = "1.0"
 """The plugin contract's version, which every plugin repeats as ``caw_api``; majors must agree."""
@@ -33,7 +35,7 @@ class Prompt:
 
 @attrs.frozen(kw_only=True)
 class OptionSupport:
-    """Whether a provider honours an option: ``native``, ``emulated`` (say how) or ``unsupported``."""
+    """How a provider honours an option: ``native``, ``emulated`` (say how) or ``unsupported``."""
 
     support: Support
     how: str = ""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import difflib
 import functools
 import inspect
+import logging
 import os
 import threading
-from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import attrs
 
@@ -23,6 +23,8 @@ from caw_core.errors import (
 from caw_core.plugin_check import check_plugin
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
     from importlib_metadata import EntryPoint
 
 GROUPS: Mapping[str, str] = {
@@ -40,6 +42,8 @@ KNOWN_DISTRIBUTIONS: Mapping[str, Mapping[str, str]] = {
     "storage": {"jsonl": "caw-storage-jsonl"},
     "observer": {},
 }
+
+log = logging.getLogger("caw.plugins")
 
 Kind = Literal["provider", "storage", "observer"]
 
@@ -79,7 +83,7 @@ class Registration:
         if undo is not None:
             undo()
 
-    def __enter__(self) -> Registration:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -87,7 +91,9 @@ class Registration:
 
 
 def _names(variable: str) -> frozenset[str]:
-    return frozenset(filter(None, (name.strip() for name in os.environ.get(variable, "").split(","))))
+    return frozenset(
+        filter(None, (name.strip() for name in os.environ.get(variable, "").split(",")))
+    )
 
 
 class PluginRegistry:
@@ -183,7 +189,7 @@ class PluginRegistry:
         A class is instantiated, each time anew, so that two agents share nothing by accident.
 
         Raises:
-            UnknownProviderError: there is none; the message says what is near, installed, to install.
+            UnknownProviderError: there is none; the message says what is near and what is there.
             AmbiguousProviderError: more than one distribution offers it.
             PluginError: it is broken.
         """
@@ -221,14 +227,16 @@ class PluginRegistry:
                 entry = self._entry("observer", name)
                 plugin = self._load_entry("observer", entry)
                 observers.append((name, self._instance("observer", name, plugin)))
-            except (PluginError, AmbiguousProviderError):
-                continue
+            except (PluginError, AmbiguousProviderError) as error:
+                log.warning("observer %r is left out: %s", name, error)
         return observers
 
     def _entry(self, kind: Kind, name: str) -> EntryPoint:
         usable = self._usable(kind, name)
         if len(usable) > 1:
-            raise AmbiguousProviderError(name, candidates=[_distribution(entry) for entry in usable])
+            raise AmbiguousProviderError(
+                name, candidates=[_distribution(entry) for entry in usable]
+            )
         if usable:
             return usable[0]
         known = self.names(kind)

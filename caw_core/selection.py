@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from caw_core.errors import CawError, ProviderError, UnknownProviderError
 from caw_core.plugins import AgentPlugins
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from caw_core.registry import PluginRegistry
 
 log = logging.getLogger("caw.agent")
@@ -64,7 +65,7 @@ def _takeable(registry: PluginRegistry, problems: list[str]) -> list[tuple[str, 
             continue
         try:
             plugin = registry.load_provider(record.name)
-            auto = AgentPlugins(record.name, plugin).provider_info().auto
+            auto = AgentPlugins(record.name, plugin).info.auto
         except CawError as error:
             # One broken plugin must not keep the others from being used.
             log.warning("provider %r is left out: %s", record.name, error)

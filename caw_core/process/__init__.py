@@ -1,4 +1,4 @@
-"""One engine for all programs that agents consist of: start, talk, stop, and leave nothing behind."""
+"""One engine for the programs that agents consist of: start, talk, stop, leave nothing behind."""
 
 from caw_core.process.child import Process, ProcessExit
 from caw_core.process.environment import child_environment

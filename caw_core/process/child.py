@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from caw_core.errors import ProcessError, ProgramNotFoundError
-from caw_core.process.group import MARKER, kill_marked, new_group, signal_group, wait_unreaped
+from caw_core.process.group import (
+    MARKER,
+    kill_marked,
+    new_group,
+    signal_group,
+    wait_unreaped,
+)
 from caw_core.process.guard import host_guard
 from caw_core.process.lines import LineSplitter
 
@@ -87,7 +93,8 @@ class Process:
             self._popen = subprocess.Popen(  # noqa: S603 - starting programs is what this is for
                 list(argv),
                 cwd=cwd,
-                env={**env, MARKER: self._marker},
+                # A caw inside an agent of ours adds its own marker, so that ours still finds all.
+                env={**env, MARKER: ":".join(filter(None, (env.get(MARKER), self._marker)))},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,

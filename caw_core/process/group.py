@@ -49,17 +49,17 @@ def wait_unreaped(pid: int) -> bool:
 
 
 def marked_pids(marker: str) -> list[int]:
-    """Return the processes whose environment holds ``CAW_PROCESS_ID=<marker>…``, Linux only.
+    """Return the processes whose ``CAW_PROCESS_ID`` names *marker*, Linux only.
 
     A shell that an agent started may have a group of its own; its environment still tells whose
     it is. Elsewhere the list is empty and the group must do.
     """
-    wanted = f"{MARKER}={marker}".encode()
+    variable, wanted = f"{MARKER}=".encode(), marker.encode()
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             environ = (entry / "environ").read_bytes()
-            if any(item.startswith(wanted) for item in environ.split(b"\0")):
+            if any(item.startswith(variable) and wanted in item for item in environ.split(b"\0")):
                 found.append(int(entry.name))
     return found
 

@@ -104,6 +104,6 @@ def _after_fork() -> None:
     _guard = HostGuard()
 
 
-atexit.register(lambda: _guard.stop_all())
+atexit.register(lambda: _guard.stop_all())  # noqa: PLW0108 - a fork puts another guard there
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)

@@ -6,7 +6,7 @@ from __future__ import annotations
 class LineSplitter:
     r"""Cut a stream of bytes into lines, of any length.
 
-    Only ``\n`` ends a line (a JSON string may hold U+2028, which `str.splitlines` would cut at); one
+    Only ``\n`` ends a line (a JSON string may hold U+2028, at which `str.splitlines` would cut); a
     ``\r`` before it is dropped. Decoding is left to the caller, so a character that is split
     between two reads is no problem.
     """

@@ -57,7 +57,7 @@ def main() -> None:
     end(watch(host_pid))
     # Run as a script in isolated mode: the package is not importable, its folder is.
     sys.path.insert(0, str(Path(__file__).parent))
-    from group import kill_marked  # type: ignore[import-not-found,unused-ignore]  # noqa: PLC0415
+    from group import kill_marked  # type: ignore[import-not-found,unused-ignore]
 
     kill_marked(marker)
 
