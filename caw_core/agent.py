@@ -4,19 +4,11 @@ from __future__ import annotations
 
 import functools
 import logging
-import os
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Never
+from typing import TYPE_CHECKING, Any, Unpack
 
-import attrs
-
-from caw_core.bounded import call_within
-from caw_core.deadlines import Deadlines
 from caw_core.errors import (
-    ConfigError,
     NotResumableError,
-    PersistError,
-    ProviderError,
     ResumeHandleError,
 )
 from caw_core.handles import (
@@ -25,31 +17,24 @@ from caw_core.handles import (
     check_session_id,
     is_session_id,
     looks_like_handle,
-    new_session_id,
 )
-from caw_core.options import unknown_option
+from caw_core.opening import SessionOpener
 from caw_core.plugin_check import check_plugin
 from caw_core.plugins import AgentPlugins, RecordPlugins
 from caw_core.provider import (
-    Permissions,
     ProviderInfo,
-    ProviderSession,
     Readiness,
-    ResumeRequest,
-    StartRequest,
 )
 from caw_core.registry import PluginRegistry, default_registry
 from caw_core.selection import choose_provider
 from caw_core.session import Session
-from caw_core.settings import OPTIONS, Settings, check_metadata
-from caw_core.trajectory import SessionInfo, Trajectory
-from caw_core.turn_run import utc_now
+from caw_core.settings import AgentOptions, Settings
+from caw_core.trajectory import Trajectory
 from caw_core.twins import call_in_thread, call_or_discard
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
 
-    from caw_core.storage import Lease
+    pass
 
 log = logging.getLogger("caw.agent")
 # A library is quiet until its user asks: see docs/reference for the loggers below "caw".
@@ -65,9 +50,11 @@ class Agent:
             taken, or None (or ``"auto"``) for the names in ``CAW_PROVIDER``, else the first
             installed provider that is ready, the local model last.
         model: the model's name in the provider's words; default ``CAW_MODEL``, else the agent's.
+            A `caw_core.ModelTier` takes the provider's model for that purpose.
         reasoning: the effort in the provider's words; default ``CAW_EFFORT``, else the agent's.
         system_prompt: holds on every turn, also after a resume.
         cwd: the folder in which the agent works; default the current one.
+        additional_dirs: folders besides ``cwd`` that the agent may work in.
         env: variables to set for the agent's program; None as a value takes one away.
         data_dir: a folder for records; the same as ``storage="jsonl:///that/folder"``.
         storage: a storage URL, a storage plugin, or a sequence of these. A record is read from the
@@ -75,8 +62,16 @@ class Agent:
         metadata: your own data for the record; JSON-ready.
         permissions: what the agent may do without asking: ``"read-only"``, ``"ask"``,
             ``"auto-edit"`` or ``"full"``; see `caw_core.provider.Permissions`.
+        on_permission: a function that answers the agent's requests for permission, see
+            `caw_core.permissions`; without one the answer is no. It may block.
+        tools: the kinds of tools that the agent may have, as an allow-list; default all.
+        mcp_servers: servers of further tools, see `caw_core.mcp.McpServer`.
         temperature: sampling temperature, for providers that have it.
         max_tokens: bound on the tokens per answer, for providers that have it.
+        max_turns: bound on the model calls in one turn.
+        budget: bound on what a session uses, see `caw_core.budget.Budget`.
+        auto_wait: when the service says that a usage limit is reached, wait until it ends and go
+            on in the same turn; default yes, unless ``CAW_AUTOWAIT=0``.
         deadlines: how long things may take.
         options: options of this provider alone; `ProviderInfo.extra_options` names them.
         keep_raw: keep the agent's raw output with each turn.
@@ -92,46 +87,13 @@ class Agent:
         self,
         provider: str | Sequence[str] | None = None,
         *,
-        model: str | None = None,
-        reasoning: str | None = None,
-        system_prompt: str | None = None,
-        cwd: str | os.PathLike[str] | None = None,
-        env: Mapping[str, str | None] | None = None,
-        data_dir: str | os.PathLike[str] | None = None,
-        storage: object = None,
-        metadata: Mapping[str, Any] | None = None,
-        permissions: Permissions | None = None,
-        temperature: float | None = None,
-        max_tokens: int | None = None,
-        deadlines: Deadlines | None = None,
-        options: Mapping[str, Any] | None = None,
-        keep_raw: bool = False,
-        strict: bool = False,
         registry: PluginRegistry | None = None,
-        **unknown: Never,
+        **settings: Unpack[AgentOptions],
     ) -> None:
-        if unknown:
-            raise unknown_option(unknown, OPTIONS, of="Agent")
         self._registry = registry or default_registry()
         self._wanted = provider
         self._by_provider: dict[str, AgentPlugins] = {}
-        self._settings = Settings.checked(
-            model=model,
-            reasoning=reasoning,
-            system_prompt=system_prompt,
-            cwd=cwd,
-            env=env,
-            data_dir=data_dir,
-            storage=storage,
-            metadata=metadata,
-            permissions=permissions,
-            temperature=temperature,
-            max_tokens=max_tokens,
-            deadlines=deadlines,
-            options=options,
-            keep_raw=keep_raw,
-            strict=strict,
-        )
+        self._settings = Settings.checked(settings)
         for name in [provider] if isinstance(provider, str) else provider or ():
             # A name that nothing answers to is told here, not when the first session opens.
             if name != "auto" and name not in self._registry.names("provider"):
@@ -153,9 +115,10 @@ class Agent:
 
     @functools.cached_property
     def _plugins(self) -> AgentPlugins:
-        name, provider = choose_provider(self._registry, self._wanted)
-        self._by_provider[name] = AgentPlugins(name, provider, *self._records)
-        return self._by_provider[name]
+        choice = choose_provider(self._registry, self._wanted)
+        plugins = AgentPlugins(choice.name, choice.plugin, *self._records)
+        self._by_provider[choice.name] = plugins
+        return plugins
 
     def _plugins_for(self, provider: str) -> AgentPlugins:
         """Return the plugins for a session of *provider*, as its handle or record names it."""
@@ -203,28 +166,7 @@ class Agent:
             SessionBusyError: another process writes a session of that id.
             PersistError: a storage refused; nothing was started.
         """
-        new_id = new_session_id() if session_id is None else check_session_id(session_id)
-        plugins = self._plugins
-        options = self._settings.resolve(plugins.info)
-        request = self._settings.request(new_id)
-        leases = plugins.lease_session(new_id)
-        try:
-            if session_id is not None and plugins.load_trajectory(new_id) is not None:
-                msg = f"there is a session {new_id!r} already; resume it, or choose another id"
-                raise ConfigError(msg)
-            info = self._head(plugins, request, metadata)
-            return self._open(
-                plugins,
-                info,
-                (),
-                request,
-                options,
-                leases,
-                lambda: plugins.start_session(request),
-            )
-        except BaseException:
-            _release(leases)
-            raise
+        return self._opener(self._plugins).start(session_id, metadata)
 
     def resume_session(
         self,
@@ -256,27 +198,8 @@ class Agent:
         else:
             plugins = self._plugins_for(handle.provider)
             key = handle.resume_key
-        _check_provider(plugins, handle.provider if handle else record.provider)
-        options = self._settings.resolve(plugins.info)
-        leases = plugins.lease_session(session_id)
-        try:
-            # Read again now that nobody else can add to it.
-            known = plugins.load_trajectory(session_id)
-            request = self._settings.request(session_id, known)
-            resume = _resume_request(request, key, known)
-            info = attrs.evolve(self._head(plugins, request, metadata, known), resume_key=key)
-            return self._open(
-                plugins,
-                info,
-                known.turns if known else (),
-                request,
-                options,
-                leases,
-                lambda: plugins.resume_session(resume),
-            )
-        except BaseException:
-            _release(leases)
-            raise
+            _check_provider(plugins, handle.provider)
+        return self._opener(plugins).resume(session_id, key, metadata)
 
     def completion(self, prompt: str, *, metadata: Mapping[str, Any] | None = None) -> Trajectory:
         """Open a session, send one message, end the session, and return its record.
@@ -343,66 +266,8 @@ class Agent:
 
     # ----------------------------------------------------------------------------- the steps
 
-    def _head(
-        self,
-        plugins: AgentPlugins,
-        request: StartRequest,
-        metadata: Mapping[str, Any] | None,
-        record: Trajectory | None = None,
-    ) -> SessionInfo:
-        before = dict(record.metadata) if record else {}
-        return SessionInfo(
-            session_id=request.session_id,
-            provider=plugins.info.name,
-            model=request.model or "",
-            created_at=record.created_at if record and record.created_at else utc_now(),
-            system_prompt=request.system_prompt,
-            reasoning=request.reasoning or "",
-            cwd=str(request.cwd),
-            permissions=request.permissions,
-            metadata={**before, **self._settings.metadata, **check_metadata(metadata or {})},
-            extra=record.extra if record else {},
-        )
-
-    def _open(  # noqa: PLR0913 - the parts of a session, put together once
-        self,
-        plugins: AgentPlugins,
-        info: SessionInfo,
-        turns: Sequence[Any],
-        request: StartRequest,
-        options: tuple[Any, ...],
-        leases: Sequence[Lease],
-        ask: Callable[[], ProviderSession],
-    ) -> Session:
-        def reopen(key: str, record: Trajectory) -> ProviderSession:
-            resume = _resume_request(request, key, record)
-            return self._ask(info, lambda: plugins.resume_session(resume))
-
-        agent_session = self._ask(info, ask)
-        session = Session(
-            plugins=plugins,
-            agent_session=agent_session,
-            reopen=reopen,
-            info=info,
-            turns=turns,
-            request=request,
-            options=options,
-            leases=leases,
-        )
-        failures = session.recorder.record_head(session.info)
-        if failures:
-            agent_session.close()
-            msg = "the session was not opened: a storage refused it"
-            raise PersistError(msg, failures)
-        return session
-
-    def _ask(self, info: SessionInfo, ask: Callable[[], ProviderSession]) -> ProviderSession:
-        try:
-            return call_within(self._settings.deadlines.start, "start", ask, lambda late: late.close())
-        except ProviderError as error:
-            error.provider = error.provider or info.provider
-            error.session_id = error.session_id or info.session_id
-            raise
+    def _opener(self, plugins: AgentPlugins) -> SessionOpener:
+        return SessionOpener(plugins, self._settings)
 
     def _read_handle(self, text: object) -> tuple[ResumeHandle | None, str]:
         if not isinstance(text, str) or not text.strip():
@@ -440,13 +305,3 @@ def _stored_key(plugins: AgentPlugins, record: Trajectory) -> str:
         msg = f"the record of session {record.session_id!r} holds no resume key: it had no turn yet"
         raise NotResumableError(msg, provider=record.provider, session_id=record.session_id)
     return check_resume_key(key)
-
-
-def _resume_request(request: StartRequest, key: str, record: Trajectory | None) -> ResumeRequest:
-    fields = {field.name: getattr(request, field.name) for field in attrs.fields(StartRequest)}
-    return ResumeRequest(**fields, resume_key=key, trajectory=record)
-
-
-def _release(leases: Sequence[Lease]) -> None:
-    for lease in leases:
-        lease.release()

@@ -82,6 +82,15 @@ class ToolUse(Block):
 
 
 @attrs.frozen(kw_only=True)
+class SteerBlock(Block):
+    """What the user said into the running turn, at the place where it was delivered."""
+
+    tag: ClassVar[str] = "steer"
+    text: str
+    extra: Mapping[str, JSON] = frozen_extra()
+
+
+@attrs.frozen(kw_only=True)
 class ImageBlock(Block):
     """An image that the agent made: base64 ``data``, or a ``uri`` where it only named one."""
 

@@ -14,6 +14,7 @@
     │   ├── PluginApiError              it was written for another major version of caw
     │   └── PluginInvalidError          .problems
     ├── ProviderError(RuntimeError)     .provider .session_id .turn
+    │   ├── NotReadyError
     │   ├── ProgramNotFoundError(FileNotFoundError)   .program
     │   ├── AuthError
     │   ├── LimitError                  .kind .resets_at .source
@@ -24,6 +25,8 @@
     │   ├── ProtocolError
     │   ├── NotResumableError
     │   ├── DeadlineError(TimeoutError) .kind .seconds
+    │   ├── BudgetError
+    │   ├── StructuredOutputError       .text .problems
     │   └── TurnInterruptedError
     ├── SessionStateError(RuntimeError)
     │   └── SessionBusyError            .holder
@@ -185,6 +188,10 @@ class ProviderError(CawError, RuntimeError):
         super().__init__(message)
 
 
+class NotReadyError(ProviderError):
+    """None of the providers that might be taken is ready; the message says why for each."""
+
+
 class ProgramNotFoundError(ProviderError, FileNotFoundError):
     """The agent's program is not on PATH."""
 
@@ -282,6 +289,27 @@ class DeadlineError(ProviderError, TimeoutError):
         )
         self.kind = kind
         self.seconds = seconds
+
+
+class BudgetError(ProviderError):
+    """The session's budget is used up; `caw_core.budget.Budget` says what it was."""
+
+
+class StructuredOutputError(ProviderError):
+    """The agent's answer does not have the form that was asked for; the turn is kept.
+
+    Attributes:
+        text: the last answer, as it came.
+        problems: what is wrong with it.
+    """
+
+    def __init__(self, text: str, problems: Sequence[str], *, provider: str = "") -> None:
+        self.text = text
+        self.problems = tuple(problems)
+        super().__init__(
+            "the answer does not have the form that was asked for: " + "; ".join(self.problems),
+            provider=provider,
+        )
 
 
 class TurnInterruptedError(ProviderError):

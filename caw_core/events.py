@@ -215,6 +215,66 @@ class Progress(Event):
 
 
 @attrs.frozen(kw_only=True)
+class PermissionAsked(Event):
+    """The agent asks whether it may do something; see `caw_core.permissions.PermissionRequest`."""
+
+    tag: ClassVar[str] = "permission_asked"
+    request_id: str
+    tool: str
+    arguments: Mapping[str, JSON] = attrs.field(factory=dict)
+    reason: str = ""
+    call_id: str = ""
+    extra: Mapping[str, JSON] = frozen_extra()
+
+
+@attrs.frozen(kw_only=True)
+class PermissionSettled(Event):
+    """The request has its answer; ``reason`` is what the agent was told."""
+
+    tag: ClassVar[str] = "permission_settled"
+    request_id: str
+    allowed: bool
+    always: bool = False
+    reason: str = ""
+    extra: Mapping[str, JSON] = frozen_extra()
+
+
+@attrs.frozen(kw_only=True)
+class Steered(Event):
+    """A message was delivered into the running turn; made by the core."""
+
+    tag: ClassVar[str] = "steered"
+    text: str
+    extra: Mapping[str, JSON] = frozen_extra()
+
+
+@attrs.frozen(kw_only=True)
+class StructuredDone(Event):
+    """The agent's answer in the form that `caw_core.provider.Prompt.output_schema` asked for."""
+
+    tag: ClassVar[str] = "structured_done"
+    value: JSON
+    extra: Mapping[str, JSON] = frozen_extra()
+
+
+@attrs.frozen(kw_only=True)
+class Waiting(Event):
+    """The turn waits for a usage limit to end; made by the core.
+
+    Attributes:
+        reason: what the service said.
+        seconds: how long it waits.
+        until: when it goes on, ISO 8601, UTC.
+    """
+
+    tag: ClassVar[str] = "waiting"
+    reason: str
+    seconds: float
+    until: str
+    extra: Mapping[str, JSON] = frozen_extra()
+
+
+@attrs.frozen(kw_only=True)
 class RawOutput(Event):
     """One line that the agent's program wrote, yielded only when the request has ``keep_raw``."""
 

@@ -11,6 +11,7 @@ from caw_core.blocks import (
     JSON,
     Block,
     ImageBlock,
+    SteerBlock,
     TextBlock,
     ThinkingBlock,
     ToolStatus,
@@ -21,6 +22,8 @@ from caw_core.events import (
     ImageDone,
     PlanUpdated,
     RawOutput,
+    Steered,
+    StructuredDone,
     TextDelta,
     TextDone,
     ThinkingDelta,
@@ -39,6 +42,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 
+def _checked(text: object) -> str:
+    # Found here, where the provider still stands in the traceback, and not when parts are joined.
+    if not isinstance(text, str):
+        msg = f"the text of an event must be str, not {type(text).__name__}"
+        raise TypeError(msg)
+    return text
+
+
 class _TextPiece:
     """A text or a piece of thinking that may still grow."""
 
@@ -50,11 +61,11 @@ class _TextPiece:
         self._block: Block | None = None
 
     def grow(self, text: str) -> None:
-        self.parts.append(text)
+        self.parts.append(_checked(text))
         self._block = None
 
     def finish(self, text: str, extra: Mapping[str, JSON]) -> None:
-        self.parts = [text]
+        self.parts = [_checked(text)]
         self.extra = dict(extra)
         self.done = True
         self._block = None
@@ -141,6 +152,7 @@ class TurnFold:
     Args:
         index: the turn's place in the session.
         prompt: the prompt's text.
+        attachments: what came with it, as the record names it.
         started_at: ISO 8601, UTC.
         options: how the caller's options were treated.
     """
@@ -150,12 +162,14 @@ class TurnFold:
         *,
         index: int,
         prompt: str,
+        attachments: Sequence[Mapping[str, JSON]] = (),
         started_at: str = "",
         options: Sequence[ResolvedOption] = (),
     ) -> None:
         self._head = Turn(
             index=index,
             input=prompt,
+            attachments=tuple(attachments),
             status="running",
             started_at=started_at,
             options=tuple(options),
@@ -166,6 +180,7 @@ class TurnFold:
         self._usage = UsageStats()
         self._model = ""
         self._plan: tuple[PlanEntry, ...] = ()
+        self._structured: JSON = None
         self._raw: list[str] = []
         self._end: TurnEnded | None = None
         self._handlers: dict[type[Event], Callable[..., None]] = {
@@ -176,12 +191,16 @@ class TurnFold:
             ImageDone: self._image,
             ToolStarted: lambda event: self._tool(event.call_id).start(event),
             ToolArguments: lambda event: self._tool(event.call_id).argument_parts.append(
-                event.delta,
+                _checked(event.delta),
             ),
-            ToolOutput: lambda event: self._tool(event.call_id).output_parts.append(event.delta),
+            ToolOutput: lambda event: self._tool(event.call_id).output_parts.append(
+                _checked(event.delta),
+            ),
             ToolFinished: lambda event: self._tool(event.call_id).finish(event),
             PlanUpdated: self._plan_updated,
             UsageReported: self._usage_reported,
+            Steered: self._steered,
+            StructuredDone: self._structured_done,
             RawOutput: lambda event: self._raw.append(event.line),
             TurnEnded: self._ended,
         }
@@ -206,6 +225,7 @@ class TurnFold:
             error=end.error if end else None,
             model=self._model,
             plan=self._plan,
+            structured=self._structured,
             raw_output=tuple(self._raw),
         )
 
@@ -256,6 +276,12 @@ class TurnFold:
     def _usage_reported(self, event: UsageReported) -> None:
         self._usage = self._usage + event.usage
         self._model = event.model or self._model
+
+    def _steered(self, event: Steered) -> None:
+        self._pieces.append(_WholePiece(SteerBlock(text=event.text, extra=event.extra)))
+
+    def _structured_done(self, event: StructuredDone) -> None:
+        self._structured = event.value
 
     def _ended(self, event: TurnEnded) -> None:
         self._end = event

@@ -14,6 +14,16 @@ if TYPE_CHECKING:
 
     from caw_core.provider import ProviderInfo
 
+EMULATED_BY_CORE = {
+    "max_turns": OptionSupport(
+        support="emulated",
+        how="caw counts the model calls that the agent reports and ends the turn",
+    ),
+}
+
+RESTRICTIONS = frozenset({"permissions", "tools"})
+"""A restriction that is not kept is power given in silence, so it is never passed over."""
+
 UNSUPPORTED = OptionSupport(support="unsupported", how="the provider has no such option")
 
 
@@ -48,18 +58,17 @@ def resolve_options(
 
     Raises:
         ConfigError: *extra* holds an option that the provider does not know.
-        UnsupportedError: ``permissions`` cannot be honoured, or anything with *strict*.
+        UnsupportedError: one of `RESTRICTIONS` cannot be honoured, or anything with *strict*.
     """
     strangers = set(extra) - set(info.extra_options)
     if strangers:
         raise unknown_option(strangers, info.extra_options, of=f"the provider {info.name!r}")
     resolved = []
     for name in given:
-        support = info.options.get(name, UNSUPPORTED)
+        support = info.options.get(name) or EMULATED_BY_CORE.get(name, UNSUPPORTED)
         resolved.append(ResolvedOption(name=name, support=support.support, how=support.how))
     lost = [option for option in resolved if option.support == "unsupported"]
-    # Permissions that are not kept are permissions silently widened.
-    fatal = [option for option in lost if strict or option.name == "permissions"]
+    fatal = [option for option in lost if strict or option.name in RESTRICTIONS]
     if fatal:
         listing = "; ".join(f"{option.name}: {option.how}" for option in fatal)
         msg = f"the provider {info.name!r} cannot honour {listing}"

@@ -22,6 +22,14 @@ REQUIRED = {
 }
 
 
+ANSWERED_BY = {
+    "provider": vars(ProviderSpecs),
+    "storage": vars(StorageSpecs),
+    "observer": ("persist_turn", "persist_session"),
+}
+"""Which hooks a plugin may implement without wrapping them."""
+
+
 def hook_arguments() -> dict[str, tuple[str, ...]]:
     """Return each hook's name and the names of its arguments."""
     hooks = {}
@@ -43,7 +51,25 @@ def implementations(plugin: object) -> Iterator[tuple[str, Any]]:
             yield name, function
 
 
+def is_wrapper(function: Any) -> bool:
+    """Tell whether a hook's function goes around the call instead of answering it."""
+    options = getattr(function, f"{PROJECT_NAME}_impl")
+    return bool(options["wrapper"] or options["hookwrapper"])
+
+
+def _stranger(hook: str, function: Any, kind: str) -> str:
+    # The last registered one is asked first, so it would answer in the place of whom it watches.
+    if is_wrapper(function) or hook in ANSWERED_BY[kind]:
+        return ""
+    return (
+        f"{hook}: it is not for a plugin of kind {kind!r} to answer it; "
+        "to be around it, use @hookimpl(wrapper=True)"
+    )
+
+
 def _problems_of(hook: str, function: Any, allowed: tuple[str, ...]) -> Iterator[str]:
+    if is_wrapper(function) and not inspect.isgeneratorfunction(function):
+        yield f"{hook} is a wrapper, so it must be a generator: result = yield; return result"
     if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
         yield f"{hook} is 'async def'; hooks are plain functions, the core makes the async twins"
     for parameter in inspect.signature(function).parameters.values():
@@ -80,6 +106,7 @@ def check_plugin(plugin: object, *, name: str, kind: str, distribution: str = ""
     for hook, function in found.items():
         if hook in hooks:
             problems += _problems_of(hook, function, hooks[hook])
+            problems += filter(None, [_stranger(hook, function, kind)])
         else:
             close = difflib.get_close_matches(hook, hooks, n=1)
             meant = f"; did you mean {close[0]!r}?" if close else ""
@@ -95,3 +122,9 @@ def check_plugin(plugin: object, *, name: str, kind: str, distribution: str = ""
         )
     if problems:
         raise PluginInvalidError(name, problems, distribution=distribution)
+
+
+def checked_storage(plugin: object) -> object:
+    """Return a storage that was given as an object, refused as `check_plugin` refuses it."""
+    check_plugin(plugin, name=type(plugin).__name__, kind="storage")
+    return plugin

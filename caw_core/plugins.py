@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 import pluggy
 
 from caw_core.errors import PluginInvalidError, StorageError, UnsupportedError
 from caw_core.hookspecs import PROJECT_NAME, ProviderSpecs, StorageSpecs
+from caw_core.plugin_check import implementations, is_wrapper
 from caw_core.provider import ProviderSession, Readiness
 
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 class Sink:
     """One storage or listening observer, called without the others but inside the wrappers."""
 
-    def __init__(self, name: str, manager: pluggy.PluginManager, others: set[object]) -> None:
+    def __init__(self, name: str, manager: pluggy.PluginManager, others: list[object]) -> None:
         self.name = name
         self._manager = manager
         self._others = others
@@ -56,19 +58,30 @@ class RecordPlugins:
         named = [
             *([(f"provider:{provider[0]}", provider[1])] if provider else ()),
             *((f"storage:{place}:{name}", plugin) for place, (name, plugin) in enumerate(storages)),
-            *((f"observer:{name}", plugin) for name, plugin in observers),
         ]
+        # An observer may wrap some hooks and listen to others. What wraps is inside every call,
+        # what listens is called by itself, so each part is registered as a plugin of its own.
+        listeners: list[tuple[str, object]] = []
+        for name, plugin in observers:
+            wrapping, listening = _parts(plugin)
+            named.append((f"observer:{name}", wrapping))
+            if vars(listening):
+                listeners.append((name, listening))
+                named.append((f"listener:{name}", listening))
         for name, plugin in named:
             manager.register(plugin, name=name)
         manager.check_pending()
         self._hook = manager.hook
-        # An observer that only wraps is inside every call; one that listens is called by itself.
-        listeners = [(name, plugin) for name, plugin in observers if not _wraps(plugin)]
-        alone = {plugin for _, plugin in (*storages, *listeners)}
-        if provider:
-            alone.add(provider[1])
-        self.storages = [Sink(name, manager, alone - {plugin}) for name, plugin in storages]
-        self.listeners = [Sink(name, manager, alone - {plugin}) for name, plugin in listeners]
+        alone = [plugin for _, plugin in (*([provider] if provider else ()), *storages, *listeners)]
+
+        def sinks(plugins: Sequence[tuple[str, object]]) -> list[Sink]:
+            return [
+                Sink(name, manager, [other for other in alone if other is not plugin])
+                for name, plugin in plugins
+            ]
+
+        self.storages = sinks(storages)
+        self.listeners = sinks(listeners)
 
     @property
     def sinks(self) -> list[Sink]:
@@ -210,7 +223,8 @@ class AgentPlugins(RecordPlugins):
         return UnsupportedError(msg, provider=self.provider_name, options=(hook,))
 
 
-def _wraps(plugin: object) -> bool:
-    marker = f"{PROJECT_NAME}_impl"
-    hook = getattr(plugin, "persist_turn", None) or getattr(plugin, "persist_session", None)
-    return hook is None or bool(getattr(hook, marker, {}).get("wrapper"))
+def _parts(observer: object) -> tuple[SimpleNamespace, SimpleNamespace]:
+    wrapping, listening = SimpleNamespace(), SimpleNamespace()
+    for hook, function in implementations(observer):
+        setattr(wrapping if is_wrapper(function) else listening, hook, function)
+    return wrapping, listening

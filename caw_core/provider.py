@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 import attrs
 
 from caw_core.deadlines import Deadlines
+from caw_core.permissions import PermissionDesk
+from caw_core.tools import ToolGroup
 from caw_core.trajectory import Support, Trajectory
 
 if TYPE_CHECKING:
+    from caw_core.attachments import Attachment
     from caw_core.events import Event
+    from caw_core.mcp import McpServer
 
 API_VERSION = "1.0"
 """The plugin contract's version, which every plugin repeats as ``caw_api``; majors must agree."""
@@ -28,9 +32,38 @@ agent has one. ``full``: anything that the user may do.
 
 @attrs.frozen(kw_only=True)
 class Prompt:
-    """What is sent to the agent; ``text`` reaches the model verbatim."""
+    """What is sent to the agent.
+
+    Attributes:
+        text: reaches the model verbatim, also where it begins with ``/`` or holds ``@path``.
+        attachments: images and files that go with it.
+        output_schema: a JSON Schema that the answer must satisfy, for providers with the
+            capability ``structured``; they yield a `caw_core.events.StructuredDone`.
+        commands: let the agent treat the text as its own user interface would: slash commands run,
+            ``@path`` reads the file.
+    """
 
     text: str
+    attachments: tuple[Attachment, ...] = ()
+    output_schema: Mapping[str, Any] | None = None
+    commands: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class ModelInfo:
+    """A model that the agent offers.
+
+    Attributes:
+        name: what `caw_core.Agent` takes as ``model``.
+        description: one line for people.
+        is_default: the agent takes it unless told otherwise.
+        efforts: the reasoning efforts that it knows, in the agent's words.
+    """
+
+    name: str
+    description: str = ""
+    is_default: bool = False
+    efforts: tuple[str, ...] = ()
 
 
 @attrs.frozen(kw_only=True)
@@ -71,9 +104,12 @@ class ProviderInfo:
         name: its canonical name, which handles and records carry; aliases share it.
         description: one line for ``caw providers``.
         capabilities: what it can do beyond one turn after another: ``resume``, ``interrupt``,
-            ``streaming``, ``tools``, ``thinking``, ``usage``, ``interactive``, ``steer``, ``fork``.
+            ``streaming``, ``tools``, ``thinking``, ``usage``, ``interactive``, ``steer``, ``fork``,
+            ``set_model``, ``models``, ``structured``, ``images``, ``files``, ``permissions``;
+            ``record_resume``: it resumes from the record alone, whatever the key.
         options: support for the options of `caw_core.Agent`, by name; one not named is unsupported.
         extra_options: options of this provider alone (``Agent(options={…})``), name to description.
+        tiers: the model for each `caw_core.tools.ModelTier`, by its value.
         program: the program that it drives, ``""`` for none.
         install_hint: how to get that program.
         auto: whether ``Agent()`` without a provider may take it: ``agent`` yes, in the order of
@@ -85,6 +121,7 @@ class ProviderInfo:
     capabilities: frozenset[str] = frozenset()
     options: Mapping[str, OptionSupport] = attrs.field(factory=dict)
     extra_options: Mapping[str, str] = attrs.field(factory=dict)
+    tiers: Mapping[str, str] = attrs.field(factory=dict)
     program: str = ""
     install_hint: str = ""
     auto: Literal["agent", "fallback", "never"] = "agent"
@@ -107,6 +144,11 @@ class StartRequest:
         options: this provider's own options, already checked against `ProviderInfo.extra_options`.
         deadlines: the provider bounds its own waiting (handshake, stop) by them.
         keep_raw: yield a `caw_core.events.RawOutput` for each line that the program writes.
+        tools: the kinds of tools that the agent may have, as an allow-list; None for all.
+        additional_dirs: folders besides ``cwd`` that the agent may work in, absolute.
+        mcp_servers: tool servers for this session, references already replaced.
+        max_turns: bound on the model calls in one turn; None for the agent's own.
+        permission_desk: where requests for permission are brought; never widens ``permissions``.
     """
 
     session_id: str
@@ -121,6 +163,15 @@ class StartRequest:
     options: Mapping[str, Any] = attrs.field(factory=dict)
     deadlines: Deadlines = Deadlines()
     keep_raw: bool = False
+    tools: ToolGroup | None = None
+    additional_dirs: tuple[Path, ...] = ()
+    mcp_servers: tuple[McpServer, ...] = ()
+    max_turns: int | None = None
+    permission_desk: PermissionDesk = attrs.field(
+        factory=lambda: PermissionDesk(None),
+        repr=False,
+        eq=False,
+    )
 
 
 @attrs.frozen(kw_only=True)
@@ -162,4 +213,28 @@ class ProviderSession(Protocol):
         """Let go of everything; idempotent, bounded in time, called from any thread."""
 
 
-PluginFactory = Callable[[], object]
+class SteerableSession(Protocol):
+    """What a session of a provider with the capability ``steer`` has besides."""
+
+    def steer(self, prompt: Prompt) -> bool:
+        """Deliver *prompt* into the running turn, from any thread; False if it came too late."""
+
+
+class ForkableSession(Protocol):
+    """What a session of a provider with the capability ``fork`` has besides."""
+
+    def fork(self, request: StartRequest) -> ProviderSession:
+        """Open an independent session that begins with this one's history.
+
+        Called between turns. Raises as `start_session` does.
+        """
+
+
+class ModelChoosingSession(Protocol):
+    """What a session of a provider with the capabilities ``models`` and ``set_model`` has."""
+
+    def models(self) -> list[ModelInfo]:
+        """Return the models that the agent offers; spends nothing."""
+
+    def set_model(self, model: str | None, reasoning: str | None) -> None:
+        """Use another model from the next turn on; None keeps what is."""

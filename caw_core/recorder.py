@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from caw_core.errors import PersistError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from caw_core.plugins import AgentPlugins, Sink
     from caw_core.trajectory import SessionInfo, Turn
@@ -27,9 +27,10 @@ class Recorder:
     def __init__(self, plugins: AgentPlugins) -> None:
         self._plugins = plugins
         self._sinks = plugins.sinks
-        self._lock = threading.Lock()
-        self._pending: dict[tuple[str, int], tuple[Sink, Turn, int]] = {}
-        self._pending_heads: dict[str, tuple[Sink, SessionInfo]] = {}
+        # Held while a sink works, so that no older state is written after a newer one.
+        self._lock = threading.RLock()
+        self._pending: dict[tuple[Sink, int], tuple[Turn, int]] = {}
+        self._pending_heads: dict[Sink, SessionInfo] = {}
 
     @property
     def active(self) -> bool:
@@ -39,7 +40,8 @@ class Recorder:
     @property
     def pending_turns(self) -> tuple[int, ...]:
         """The indices of the turns that some sink does not have yet."""
-        return tuple(sorted({index for _, index in self._pending}))
+        with self._lock:
+            return tuple(sorted({index for _, index in self._pending}))
 
     def record_turn(self, session: SessionInfo, turn: Turn) -> None:
         """Give *turn* to every sink.
@@ -47,21 +49,15 @@ class Recorder:
         Raises:
             PersistError: the turn is not running any more and some sink did not take it.
         """
-        failures = [
-            failure
-            for sink in self._sinks
-            if (failure := self._try_turn(sink, session, turn)) is not None
-        ]
+        with self._lock:
+            failures = _some(self._try_turn(sink, session, turn) for sink in self._sinks)
         if failures and turn.status != "running":
             raise self._error(f"turn {turn.index} was not stored everywhere", failures, turn)
 
     def record_head(self, session: SessionInfo) -> list[Exception]:
         """Give the head of the record to every sink; return what went wrong."""
-        return [
-            failure
-            for sink in self._sinks
-            if (failure := self._try_head(sink, session)) is not None
-        ]
+        with self._lock:
+            return _some(self._try_head(sink, session) for sink in self._sinks)
 
     def flush(self, session: SessionInfo) -> None:
         """Try again what failed before, oldest turn first.
@@ -69,33 +65,29 @@ class Recorder:
         Raises:
             PersistError: something still cannot be stored; it is kept.
         """
-        failures: list[Exception] = []
-        last: Turn | None = None
-        for (_, _), (sink, turn, _) in sorted(self._pending.items(), key=lambda item: item[0][1]):
-            failure = self._try_turn(sink, session, turn)
-            if failure is not None:
-                failures.append(failure)
-                last = turn
-        for sink, head in list(self._pending_heads.values()):
-            failure = self._try_head(sink, head)
-            if failure is not None:
-                failures.append(failure)
+        with self._lock:
+            turns = sorted(self._pending.items(), key=lambda item: item[0][1])
+            failures = _some(self._try_turn(sink, session, turn) for (sink, _), (turn, _) in turns)
+            heads = list(self._pending_heads.items())
+            failures += _some(self._try_head(sink, head) for sink, head in heads)
+            last = max((turn for turn, _ in self._pending.values()), key=_place, default=None)
         if failures:
             raise self._error("some of the session is still not stored", failures, last)
 
     def _try_turn(self, sink: Sink, session: SessionInfo, turn: Turn) -> Exception | None:
-        key = (sink.name, turn.index)
-        attempt = self._pending.get(key, (sink, turn, 0))[2] + 1
+        key = (sink, turn.index)
+        refused, attempts = self._pending.get(key, (turn, 0))
+        # A turn that has gone on since is a new state, and this the first attempt for it.
+        attempt = attempts + 1 if refused == turn else 1
 
         def store() -> None:
             self._plugins.persist_turn(sink, session, turn, attempt)
 
         failure = self._attempt(sink, session, f"turn {turn.index}", store)
-        with self._lock:
-            if failure is None:
-                self._pending.pop(key, None)
-            else:
-                self._pending[key] = (sink, turn, attempt)
+        if failure is None:
+            self._pending.pop(key, None)
+        else:
+            self._pending[key] = (turn, attempt)
         return failure
 
     def _try_head(self, sink: Sink, session: SessionInfo) -> Exception | None:
@@ -105,11 +97,10 @@ class Recorder:
             "its head",
             lambda: self._plugins.persist_session(sink, session),
         )
-        with self._lock:
-            if failure is None:
-                self._pending_heads.pop(sink.name, None)
-            else:
-                self._pending_heads[sink.name] = (sink, session)
+        if failure is None:
+            self._pending_heads.pop(sink, None)
+        else:
+            self._pending_heads[sink] = session
         return failure
 
     @staticmethod
@@ -139,3 +130,11 @@ class Recorder:
         error = PersistError(f"{message}; {hint}", failures)
         error.turn = turn
         return error
+
+
+def _some(failures: Iterable[Exception | None]) -> list[Exception]:
+    return [failure for failure in failures if failure is not None]
+
+
+def _place(turn: Turn) -> int:
+    return turn.index

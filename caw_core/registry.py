@@ -72,16 +72,15 @@ class PluginRecord:
 
 
 class Registration:
-    """Undoes one `PluginRegistry.register_provider`; also a context manager."""
+    """One `PluginRegistry.register_provider`, which it can undo; also a context manager."""
 
-    def __init__(self, undo: Callable[[], None]) -> None:
-        self._undo: Callable[[], None] | None = undo
+    def __init__(self, provider: object, undo: Callable[[Registration], None]) -> None:
+        self.provider = provider
+        self._undo = undo
 
     def unregister(self) -> None:
-        """Take the provider away again; idempotent."""
-        undo, self._undo = self._undo, None
-        if undo is not None:
-            undo()
+        """Take the provider away again; what it took the place of is back. Idempotent."""
+        self._undo(self)
 
     def __enter__(self) -> Self:
         return self
@@ -112,7 +111,7 @@ class PluginRegistry:
         self._blocked = frozenset(blocked) | _names("CAW_DISABLE_PLUGINS")
         self._lock = threading.RLock()
         self._index: dict[Kind, dict[str, list[EntryPoint]]] | None = None
-        self._registered: dict[str, object] = {}
+        self._registered: dict[str, list[Registration]] = {}
         self._errors: dict[tuple[Kind, str], PluginError] = {}
 
     # ------------------------------------------------------------------------------ finding
@@ -194,10 +193,11 @@ class PluginRegistry:
             PluginError: it is broken.
         """
         with self._lock:
-            plugin = self._registered.get(name)
-        if plugin is None:
-            plugin = self._load_entry("provider", self._entry("provider", name))
-        return self._instance("provider", name, plugin)
+            registrations = self._registered.get(name)
+            if registrations:
+                return _instance("provider", name, registrations[-1].provider)
+        entry = self._entry("provider", name)
+        return self._entry_instance("provider", entry, self._load_entry("provider", entry))
 
     def load_storage(self, url: str) -> object:
         """Return the storage for *url*; its scheme is the storage's name.
@@ -219,6 +219,18 @@ class PluginRegistry:
         check_plugin(plugin, name=scheme, kind="storage", distribution=_distribution(entry))
         return plugin
 
+    def import_plugin(self, kind: Kind, name: str) -> object:
+        """Return what the entry point names, imported and not made into anything.
+
+        For looking at plugins: a storage can be imported without a URL to open.
+
+        Raises:
+            UnknownProviderError, UnknownStorageError: there is none of that kind and name.
+            AmbiguousProviderError: more than one distribution offers it.
+            PluginLoadError: the import failed.
+        """
+        return self._load_entry(kind, self._entry(kind, name))
+
     def load_observers(self) -> list[tuple[str, object]]:
         """Return all observers that can be used; a broken one is remembered and left out."""
         observers = []
@@ -226,7 +238,7 @@ class PluginRegistry:
             try:
                 entry = self._entry("observer", name)
                 plugin = self._load_entry("observer", entry)
-                observers.append((name, self._instance("observer", name, plugin)))
+                observers.append((name, self._entry_instance("observer", entry, plugin)))
             except (PluginError, AmbiguousProviderError) as error:
                 log.warning("observer %r is left out: %s", name, error)
         return observers
@@ -263,22 +275,12 @@ class PluginRegistry:
             error = PluginLoadError(msg, name=entry.name, distribution=_distribution(entry))
             raise self._remember(kind, error, entry) from cause
 
-    def _instance(self, kind: Kind, name: str, plugin: object) -> object:
-        entries = self._usable(kind, name)
-        distribution = _distribution(entries[0]) if entries else ""
+    def _entry_instance(self, kind: Kind, entry: EntryPoint, plugin: object) -> object:
         try:
-            if inspect.isclass(plugin):
-                plugin = plugin()
-            check_plugin(plugin, name=name, kind=kind, distribution=distribution)
+            return _instance(kind, entry.name, plugin, _distribution(entry))
         except PluginError as error:
-            self._errors[kind, name] = error
+            self._remember(kind, error, entry)
             raise
-        except Exception as cause:
-            msg = f"plugin {name!r} could not be made: {type(cause).__name__}: {cause}"
-            failure = PluginLoadError(msg, name=name, distribution=distribution)
-            self._errors[kind, name] = failure
-            raise failure from cause
-        return plugin
 
     def _remember(self, kind: Kind, error: PluginError, entry: EntryPoint) -> PluginError:
         self._errors[kind, entry.name] = error
@@ -310,22 +312,33 @@ class PluginRegistry:
         if not name or not name.replace("-", "_").isidentifier():
             msg = f"a provider's name is letters, digits, '_' and '-', not {name!r}"
             raise ConfigError(msg)
-        self._instance("provider", name, provider)
+        _instance("provider", name, provider)
+        registration = Registration(provider, lambda it: self._unregister(name, it))
         with self._lock:
             if not replace and name in self.names("provider"):
                 msg = f"there is a provider {name!r} already; pass replace=True to take its place"
                 raise ConfigError(msg)
-            before = self._registered.get(name)
-            self._registered[name] = provider
+            self._registered.setdefault(name, []).append(registration)
+        return registration
 
-        def undo() -> None:
-            with self._lock:
-                if self._registered.get(name) is provider:
-                    del self._registered[name]
-                    if before is not None:
-                        self._registered[name] = before
+    def _unregister(self, name: str, registration: Registration) -> None:
+        with self._lock:
+            registrations = self._registered.get(name, [])
+            if registration in registrations:
+                registrations.remove(registration)
+            if not registrations:
+                self._registered.pop(name, None)
 
-        return Registration(undo)
+
+def _instance(kind: Kind, name: str, plugin: object, distribution: str = "") -> object:
+    try:
+        if inspect.isclass(plugin):
+            plugin = plugin()
+    except Exception as cause:
+        msg = f"plugin {name!r} could not be made: {type(cause).__name__}: {cause}"
+        raise PluginLoadError(msg, name=name, distribution=distribution) from cause
+    check_plugin(plugin, name=name, kind=kind, distribution=distribution)
+    return plugin
 
 
 def _distribution(entry: EntryPoint) -> str:

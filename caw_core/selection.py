@@ -6,7 +6,9 @@ import logging
 import os
 from typing import TYPE_CHECKING
 
-from caw_core.errors import CawError, ProviderError, UnknownProviderError
+import attrs
+
+from caw_core.errors import CawError, NotReadyError, UnknownProviderError
 from caw_core.plugins import AgentPlugins
 
 if TYPE_CHECKING:
@@ -17,11 +19,26 @@ if TYPE_CHECKING:
 log = logging.getLogger("caw.agent")
 
 
+@attrs.frozen(kw_only=True)
+class Choice:
+    """The provider that was taken.
+
+    Attributes:
+        name: the name under which it was found.
+        plugin: the provider itself.
+        passed_over: those that were looked at before it, each with the reason, in order.
+    """
+
+    name: str
+    plugin: object
+    passed_over: tuple[str, ...] = ()
+
+
 def choose_provider(
     registry: PluginRegistry,
     wanted: str | Sequence[str] | None,
-) -> tuple[str, object]:
-    """Return the name and the plugin of the provider to use.
+) -> Choice:
+    """Return the provider to use.
 
     One name is taken as it is. Of several, the first that is ready is taken. Without any,
     ``CAW_PROVIDER`` (a comma list) is the order, else every installed provider that may be taken
@@ -29,7 +46,7 @@ def choose_provider(
 
     Raises:
         UnknownProviderError: there is nothing to choose from.
-        ProviderError: none of several is ready; the message says why for each.
+        NotReadyError: none of several is ready; the message says why for each.
         PluginError: the one that was named is broken.
     """
     order = [wanted] if isinstance(wanted, str) else list(wanted or ())
@@ -37,7 +54,7 @@ def choose_provider(
         variable = os.environ.get("CAW_PROVIDER", "")
         order = [name.strip() for name in variable.split(",") if name.strip()]
     if len(order) == 1:
-        return order[0], registry.load_provider(order[0])
+        return Choice(name=order[0], plugin=registry.load_provider(order[0]))
     problems: list[str] = []
     candidates = (
         [(name, registry.load_provider(name)) for name in order]
@@ -45,17 +62,24 @@ def choose_provider(
         else _takeable(registry, problems)
     )
     for name, plugin in candidates:
-        readiness = AgentPlugins(name, plugin).check_ready()
+        try:
+            readiness = AgentPlugins(name, plugin).check_ready()
+        except Exception as error:
+            # A provider that cannot even say whether it is ready is not.
+            log.warning("provider %r failed in check_ready", name, exc_info=True)
+            problems.append(f"{name}: {type(error).__name__}: {error}")
+            continue
         if readiness.ready:
             log.info("taking provider %r: %s", name, readiness.detail or "ready")
-            return name, plugin
-        problems.append(f"{name}: {readiness.detail or 'not ready'}. {readiness.hint}".strip())
+            return Choice(name=name, plugin=plugin, passed_over=tuple(problems))
+        detail, hint = readiness.detail or "not ready", readiness.hint
+        problems.append(f"{name}: {detail}" if hint in detail else f"{name}: {detail}. {hint}")
     if not candidates and not problems:
         hint = "Install one, e.g.: pip install caw-core[local]"
         name = "auto"
-        raise UnknownProviderError(name, hint=hint)
+        raise UnknownProviderError(name, known=registry.names("provider"), hint=hint)
     msg = "no provider is ready. " + "; ".join(problems)
-    raise ProviderError(msg)
+    raise NotReadyError(msg)
 
 
 def _takeable(registry: PluginRegistry, problems: list[str]) -> list[tuple[str, object]]:
@@ -66,8 +90,7 @@ def _takeable(registry: PluginRegistry, problems: list[str]) -> list[tuple[str, 
         try:
             plugin = registry.load_provider(record.name)
             auto = AgentPlugins(record.name, plugin).info.auto
-        except CawError as error:
-            # One broken plugin must not keep the others from being used.
+        except Exception as error:  # noqa: BLE001 - one broken plugin must not disable the others
             log.warning("provider %r is left out: %s", record.name, error)
             problems.append(f"{record.name}: {error}")
             continue

@@ -221,6 +221,8 @@ def _build() -> Converter:
     converter = Converter(detailed_validation=True)
     for scalar in (str, int, float, bool):
         converter.register_structure_hook(scalar, _strict(scalar))
+    converter.register_structure_hook_func(_is_any, lambda value, _: _json(value))
+    converter.register_unstructure_hook_func(_is_any, _json)
     converter.register_structure_hook_func(_is_literal, _one_of)
     converter.register_structure_hook_func(_is_object, _json_object)
     converter.register_unstructure_hook_func(_is_object, _json)
@@ -303,6 +305,10 @@ def _is_empty(default: Any) -> bool:
     return default is not attrs.NOTHING and not default
 
 
+def _is_any(cls: Any) -> bool:
+    return cls is Any
+
+
 def _is_literal(cls: Any) -> bool:
     return str(get_origin(cls)) == "typing.Literal"
 
@@ -337,15 +343,11 @@ def _one_of(value: object, literal: Any) -> Any:
 
 def _tuple_reader(cls: Any, converter: Converter) -> Callable[[object, object], tuple[Any, ...]]:
     item: Any = get_args(cls)[0]
-    if item is Any:
-        return lambda value, _: tuple(_json(_listed(value)))
     return lambda value, _: tuple(converter.structure(_listed(value), list[item]))
 
 
 def _tuple_writer(cls: Any, converter: Converter) -> Callable[[Any], list[Any]]:
-    item = get_args(cls)[0]
-    if item is Any:
-        return lambda value: cast("list[Any]", _json(value))
+    item: Any = get_args(cls)[0]
     return lambda value: [converter.unstructure(part, item) for part in value]
 
 

@@ -2,35 +2,41 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import logging
 import threading
 from typing import TYPE_CHECKING, Any, Self
 
 import attrs
 
-from caw_core.bounded import call_within
-from caw_core.errors import (
-    ConfigError,
-    NotResumableError,
-    PersistError,
-    SessionStateError,
-)
+from caw_core.agent_link import AgentLink
+from caw_core.errors import ConfigError, PersistError, SessionStateError, UnsupportedError
 from caw_core.handles import ResumeHandle
+from caw_core.provider import Prompt
 from caw_core.recorder import Recorder
+from caw_core.settings import tier_model
+from caw_core.steering import SteerReceipt
 from caw_core.stream import TurnStream, wait_for, wait_for_async
+from caw_core.tools import ModelTier
 from caw_core.trajectory import SessionInfo, Trajectory
 from caw_core.turn_queue import TurnQueue
 from caw_core.turn_run import BY_END, TurnRun, utc_now
-from caw_core.twins import call_in_thread
+from caw_core.twins import call_in_thread, call_or_discard
+from caw_core.usage import UsageStats
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from caw_core.deadlines import Deadlines
+    from caw_core.opening import SessionOpener
+    from caw_core.permissions import PermissionDesk
     from caw_core.plugins import AgentPlugins
-    from caw_core.provider import ProviderSession, StartRequest
+    from caw_core.provider import ModelInfo, ProviderSession, StartRequest
+    from caw_core.settings import Settings
     from caw_core.storage import Lease
+    from caw_core.structured import StructuredAnswer
     from caw_core.trajectory import ResolvedOption, Turn
 
 log = logging.getLogger("caw.session")
@@ -46,9 +52,10 @@ class Session:
     def __init__(
         self,
         *,
+        opener: SessionOpener,
         plugins: AgentPlugins,
+        settings: Settings,
         agent_session: ProviderSession,
-        reopen: Callable[[str, Trajectory], ProviderSession],
         info: SessionInfo,
         turns: Sequence[Turn],
         request: StartRequest,
@@ -58,12 +65,16 @@ class Session:
         self.options = options
         self.recorder = Recorder(plugins)
         self.queue = TurnQueue()
+        self.request = request
+        self.budget = settings.budget
+        self.auto_wait = settings.auto_wait
+        self.used = UsageStats()
+        self.link = AgentLink(agent_session, info.resume_key, self._reopen, request.deadlines.stop)
+        self.link.on_resume = self._notice
+        self._opener = opener
         self._plugins = plugins
-        self._agent_session: ProviderSession | None = agent_session
-        self._reopen = reopen
         self._info = info
         self._turns = list(turns)
-        self._request = request
         self._leases = list(leases)
         self._lock = threading.RLock()
         self._ending = threading.Lock()
@@ -90,7 +101,18 @@ class Session:
     @property
     def deadlines(self) -> Deadlines:
         """The deadlines that hold for each turn."""
-        return self._request.deadlines
+        return self.request.deadlines
+
+    @property
+    def permission_desk(self) -> PermissionDesk:
+        """Where the agent's requests for permission are answered."""
+        return self.request.permission_desk
+
+    @property
+    def max_calls(self) -> int | None:
+        """How many model calls a turn may make, where the provider leaves the counting to us."""
+        native = self._plugins.info.options.get("max_turns")
+        return None if native and native.support == "native" else self.request.max_turns
 
     @property
     def metadata(self) -> Mapping[str, Any]:
@@ -101,7 +123,7 @@ class Session:
     def info(self) -> SessionInfo:
         """The head of the record, as it is now."""
         with self._lock:
-            key = self._resume_key()
+            key = self.link.resume_key
             if key != self._info.resume_key:
                 self._info = attrs.evolve(self._info, resume_key=key)
             return self._info
@@ -122,7 +144,7 @@ class Session:
         Raises:
             SessionStateError: the agent has not given its key yet; send a message first.
         """
-        key = self._resume_key()
+        key = self.link.resume_key
         if not key:
             msg = (
                 f"there is no resume handle yet: {self.provider} gives its key with the first "
@@ -147,11 +169,12 @@ class Session:
 
     # ---------------------------------------------------------------------------- its turns
 
-    def send(self, prompt: str) -> Turn:
+    def send(self, prompt: str | Prompt) -> Turn:
         """Send a message, wait until the agent stops, and return the turn.
 
         Args:
-            prompt: the message; it reaches the model as it is.
+            prompt: the message; its text reaches the model as it is. A `caw_core.Prompt` can carry
+                attachments too.
 
         Returns:
             The turn. Its status is ``completed``, or ``interrupted`` after `interrupt`.
@@ -164,11 +187,11 @@ class Session:
         """
         return wait_for(TurnRun(self, self._check_prompt(prompt), None))
 
-    async def send_async(self, prompt: str) -> Turn:
+    async def send_async(self, prompt: str | Prompt) -> Turn:
         """Do as `send`. Cancelling the task interrupts the turn."""
         return await wait_for_async(TurnRun(self, self._check_prompt(prompt), None))
 
-    def stream(self, prompt: str) -> TurnStream:
+    def stream(self, prompt: str | Prompt) -> TurnStream:
         """Send a message and return its events for iteration, as they come.
 
         Returns at once; if another turn runs, this one waits for it.
@@ -181,9 +204,72 @@ class Session:
         """
         return TurnStream(self, self._check_prompt(prompt))
 
-    async def stream_async(self, prompt: str) -> TurnStream:
+    async def stream_async(self, prompt: str | Prompt) -> TurnStream:
         """Do as `stream`; iterate over the result with ``async for``."""
         return self.stream(prompt)
+
+    def json(
+        self,
+        prompt: str | Prompt,
+        *,
+        schema: type[Any] | Mapping[str, Any],
+        repairs: int = 1,
+    ) -> StructuredAnswer:
+        """Ask for an answer in a given form, and check that it has it.
+
+        The agent's own mechanism is used where it has one; otherwise the form is described in the
+        prompt. An answer that does not fit is sent back *repairs* times with what is wrong.
+
+        Args:
+            prompt: the question.
+            schema: a pydantic model, an attrs class, or a JSON Schema as a mapping.
+            repairs: how often to ask again.
+
+        Returns:
+            The value, as an instance of *schema* or as plain JSON, and the turn.
+
+        Raises:
+            StructuredOutputError: the last answer did not fit either; it holds the text, and its
+                ``turn`` is kept.
+            ConfigError: *schema* is none.
+            As `send` does.
+        """
+        from caw_core.structured import ask_for
+
+        native = "structured" in self._plugins.info.capabilities
+        return ask_for(self.send, self._check_prompt(prompt), schema, repairs, native=native)
+
+    async def json_async(
+        self,
+        prompt: str | Prompt,
+        *,
+        schema: type[Any] | Mapping[str, Any],
+        repairs: int = 1,
+    ) -> StructuredAnswer:
+        """Do as `json`. When the task is cancelled, the turn goes on."""
+        return await call_in_thread(self.json, prompt, schema=schema, repairs=repairs)
+
+    def steer(self, text: str) -> SteerReceipt:
+        """Say something into the running turn; from any thread, returns at once.
+
+        Args:
+            text: the message.
+
+        Returns:
+            Whether it was delivered, queued as a turn of its own, or rejected since nothing runs.
+        """
+        prompt = self._check_prompt(text)
+        with self._lock:
+            running = [run for run in self._running if run.turn() is not None]
+        if not running:
+            return SteerReceipt(outcome="rejected", reason="no turn is running; use send()")
+        if "steer" in self._plugins.info.capabilities:
+            if running[0].steer(prompt):
+                return SteerReceipt(outcome="delivered")
+            reason = "the turn was about to end"
+        else:
+            reason = f"{self.provider} takes nothing while a turn runs"
+        return SteerReceipt(outcome="queued", reason=reason, stream=self.stream(prompt))
 
     def interrupt(self) -> None:
         """End the running turn early, from any thread; without one this does nothing.
@@ -194,6 +280,101 @@ class Session:
             running = [run for run in self._running if run.turn() is not None]
         for run in running:
             run.interrupt()
+
+    # ------------------------------------------------------------------------ between turns
+
+    def fork(
+        self,
+        *,
+        session_id: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> Session:
+        """Open an independent session that begins with this one's history.
+
+        Waits for a running turn.
+
+        Args:
+            session_id: the new session's id; default a UUID.
+            metadata: added to this session's.
+
+        Raises:
+            UnsupportedError: the provider cannot fork.
+            As `caw_core.Agent.start_session` does.
+        """
+        with self._between_turns():
+            return self._opener.fork(self, session_id, metadata)
+
+    async def fork_async(
+        self,
+        *,
+        session_id: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> Session:
+        """Do as `fork`."""
+        fork = functools.partial(self.fork, session_id=session_id, metadata=metadata)
+        return await call_or_discard(fork, Session.end)
+
+    def models(self) -> list[ModelInfo]:
+        """Return the models that the agent offers; no tokens are spent.
+
+        Raises:
+            UnsupportedError: the agent cannot say.
+        """
+        self._need("models")
+        return self.link.models().models()
+
+    async def models_async(self) -> list[ModelInfo]:
+        """Do as `models`."""
+        return await call_in_thread(self.models)
+
+    def set_model(self, model: str | ModelTier | None, *, reasoning: str | None = None) -> None:
+        """Use another model from the next turn on. Waits for a running turn.
+
+        Args:
+            model: its name or tier; None keeps the model.
+            reasoning: the effort; None keeps it.
+
+        Raises:
+            UnsupportedError: the agent cannot change its model, or names none for the tier.
+        """
+        self._need("set_model")
+        name = tier_model(self._plugins.info, model) if isinstance(model, ModelTier) else model
+        with self._between_turns():
+            self.link.models().set_model(name, reasoning)
+            self.request = attrs.evolve(
+                self.request,
+                model=name or self.request.model,
+                reasoning=reasoning or self.request.reasoning,
+            )
+            with self._lock:
+                self._info = attrs.evolve(
+                    self.info,
+                    model=self.request.model or "",
+                    reasoning=self.request.reasoning or "",
+                )
+
+    async def set_model_async(
+        self,
+        model: str | ModelTier | None,
+        *,
+        reasoning: str | None = None,
+    ) -> None:
+        """Do as `set_model`."""
+        await call_in_thread(self.set_model, model, reasoning=reasoning)
+
+    def _need(self, capability: str) -> None:
+        if capability not in self._plugins.info.capabilities:
+            msg = f"the provider {self.provider!r} cannot {capability.replace('_', ' ')}"
+            raise UnsupportedError(msg, provider=self.provider, options=(capability,))
+
+    @contextlib.contextmanager
+    def _between_turns(self) -> Iterator[None]:
+        ticket = self.queue.join()
+        try:
+            self.queue.wait(ticket)
+            yield
+        finally:
+            self.queue.leave(ticket)
 
     # ------------------------------------------------------------------------------ the end
 
@@ -216,7 +397,7 @@ class Session:
                 run.interrupt(BY_END)
             for run in running:
                 run.finished.wait()
-            self._close_agent()
+            self.link.close()
             with self._lock:
                 self._info = attrs.evolve(self.info, completed_at=utc_now())
             try:
@@ -280,63 +461,18 @@ class Session:
         """Take a finished turn into the record."""
         with self._lock:
             self._turns.append(turn)
+            self.used = self.used + turn.usage
 
     def take_notices(self) -> list[str]:
         """Return what the user should be told once, with the first turn."""
         notices, self._notices = self._notices, []
         return notices
 
-    def agent_session(self) -> ProviderSession:
-        """Return the provider's session; one that had to be given up is resumed.
+    def _notice(self, message: str) -> None:
+        self._notices.append(message)
 
-        Raises:
-            NotResumableError: it was given up before the agent gave its key.
-        """
-        with self._lock:
-            agent = self._agent_session
-        if agent is not None:
-            return agent
-        if self.queue.closed:
-            msg = "the session has ended"
-            raise SessionStateError(msg)
-        key = self._info.resume_key
-        if not key:
-            msg = "the agent's session was lost before it had given its key; start a new session"
-            raise NotResumableError(msg)
-        self._notices.append("the agent had to be stopped; its conversation was resumed")
-        agent = self._reopen(key, self.trajectory)
-        with self._lock:
-            self._agent_session = agent
-        return agent
-
-    def interrupt_agent(self) -> None:
-        """Ask the agent to stop its turn."""
-        with self._lock:
-            agent = self._agent_session
-        if agent is not None:
-            agent.interrupt()
-
-    def abandon_agent(self) -> None:
-        """Give up on the provider's session; the next turn resumes the conversation."""
-        log.warning("session %s: the agent does not stop; closing it", self.session_id)
-        self._close_agent()
-
-    def _close_agent(self) -> None:
-        with self._lock:
-            self._info = self.info
-            agent, self._agent_session = self._agent_session, None
-        if agent is None:
-            return
-        # Two steps of the ladder and some room; a provider that hangs must not hang us.
-        limit = 4 * self.deadlines.stop + 1
-        try:
-            call_within(limit, "stop", agent.close, lambda _: None)
-        except Exception:
-            log.exception("closing the agent of session %s failed", self.session_id)
-
-    def _resume_key(self) -> str | None:
-        agent = self._agent_session
-        return (agent.resume_key if agent is not None else None) or self._info.resume_key
+    def _reopen(self, key: str) -> ProviderSession:
+        return self._opener.reopen(self.request, key, self.trajectory)
 
     def _record_end(self) -> None:
         info = self.info
@@ -349,14 +485,17 @@ class Session:
                 log.exception("session %s ended with unstored turns", self.session_id)
                 raise
 
-    @staticmethod
-    def _check_prompt(prompt: object) -> str:
-        if not isinstance(prompt, str):
-            msg = f"a prompt is a str, not {type(prompt).__name__}"
+    def _check_prompt(self, prompt: object) -> Prompt:
+        if isinstance(prompt, str):
+            prompt = Prompt(text=prompt)
+        if not isinstance(prompt, Prompt):
+            msg = f"a prompt is a str or a Prompt, not {type(prompt).__name__}"
             raise ConfigError(msg)
         try:
-            prompt.encode()
+            prompt.text.encode()
         except UnicodeEncodeError as error:
             msg = f"the prompt holds half a character (a lone surrogate) at {error.start}"
             raise ConfigError(msg) from error
+        for item in prompt.attachments:
+            self._need("images" if item.is_image else "files")
         return prompt

@@ -4,40 +4,53 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, get_args
+from typing import TYPE_CHECKING, Any, Self, TypedDict, get_args
 
 import attrs
 
+from caw_core.budget import Budget
 from caw_core.deadlines import Deadlines
-from caw_core.errors import ConfigError
-from caw_core.options import resolve_options
+from caw_core.errors import ConfigError, UnsupportedError
+from caw_core.mcp import McpServer
+from caw_core.options import resolve_options, unknown_option
+from caw_core.permissions import PermissionCallback, PermissionDesk
 from caw_core.provider import Permissions, StartRequest
+from caw_core.tools import ModelTier, ToolGroup
 
 if TYPE_CHECKING:
     from caw_core.provider import ProviderInfo
     from caw_core.trajectory import ResolvedOption, Trajectory
 
-OPTIONS = (
-    "provider",
-    "model",
-    "reasoning",
-    "system_prompt",
-    "cwd",
-    "env",
-    "data_dir",
-    "storage",
-    "metadata",
-    "permissions",
-    "temperature",
-    "max_tokens",
-    "deadlines",
-    "options",
-    "keep_raw",
-    "strict",
-    "registry",
-)
+_OFF = frozenset({"0", "false", "no", "off"})
+
+
+class AgentOptions(TypedDict, total=False):
+    """The keyword arguments of `caw_core.Agent`, which documents them."""
+
+    model: str | ModelTier | None
+    reasoning: str | None
+    system_prompt: str | None
+    cwd: str | os.PathLike[str] | None
+    additional_dirs: Sequence[str | os.PathLike[str]]
+    env: Mapping[str, str | None] | None
+    data_dir: str | os.PathLike[str] | None
+    storage: object
+    metadata: Mapping[str, Any] | None
+    permissions: Permissions | None
+    on_permission: PermissionCallback | None
+    tools: ToolGroup | None
+    mcp_servers: Sequence[McpServer]
+    temperature: float | None
+    max_tokens: int | None
+    max_turns: int | None
+    budget: Budget | None
+    auto_wait: bool | None
+    deadlines: Deadlines | None
+    options: Mapping[str, Any] | None
+    keep_raw: bool
+    strict: bool
 
 
 @attrs.frozen(kw_only=True)
@@ -50,6 +63,9 @@ class Settings:
         deadlines: how long things may take.
         storage: storage URLs and plugins, in order.
         metadata: the caller's data for records.
+        on_permission: answers the agent's requests.
+        budget: how much a session may use.
+        auto_wait: wait for a usage limit to end.
         keep_raw: keep raw output.
         strict: refuse options without effect.
     """
@@ -59,98 +75,125 @@ class Settings:
     deadlines: Deadlines
     storage: tuple[object, ...]
     metadata: Mapping[str, Any]
+    on_permission: PermissionCallback | None
+    budget: Budget
+    auto_wait: bool
     keep_raw: bool
     strict: bool
 
     @classmethod
-    def checked(  # noqa: PLR0913 - the arguments of Agent
-        cls,
-        *,
-        model: str | None,
-        reasoning: str | None,
-        system_prompt: str | None,
-        cwd: str | os.PathLike[str] | None,
-        env: Mapping[str, str | None] | None,
-        data_dir: str | os.PathLike[str] | None,
-        storage: object,
-        metadata: Mapping[str, Any] | None,
-        permissions: Permissions | None,
-        temperature: float | None,
-        max_tokens: int | None,
-        deadlines: Deadlines | None,
-        options: Mapping[str, Any] | None,
-        keep_raw: bool,
-        strict: bool,
-    ) -> Self:
-        """Check the arguments of `caw_core.Agent`, which documents them.
+    def checked(cls, options: AgentOptions) -> Self:
+        """Check the keyword arguments of `caw_core.Agent`.
 
         Raises:
-            ConfigError: one of them makes no sense.
+            ConfigError: one of them is unknown or makes no sense.
         """
-        if permissions is not None and permissions not in get_args(Permissions):
-            known = ", ".join(map(repr, get_args(Permissions)))
-            msg = f"permissions is one of {known}, not {permissions!r}"
-            raise ConfigError(msg)
+        unknown = set(options) - set(AgentOptions.__annotations__)
+        if unknown:
+            known = {*AgentOptions.__annotations__, "provider", "registry"}
+            raise unknown_option(unknown, known, of="Agent")
+        cwd = options.get("cwd")
         given = {
-            "model": _check_text("model", model) or os.environ.get("CAW_MODEL"),
-            "reasoning": _check_text("reasoning", reasoning) or os.environ.get("CAW_EFFORT"),
-            "system_prompt": _check_text("system_prompt", system_prompt),
-            "cwd": Path(cwd).expanduser().absolute() if cwd is not None else None,
-            "env": _check_env(env or {}),
-            "permissions": permissions,
-            "temperature": _check_number("temperature", temperature, float),
-            "max_tokens": _check_number("max_tokens", max_tokens, int),
+            "model": _check_model(options.get("model")) or os.environ.get("CAW_MODEL"),
+            "reasoning": _check("reasoning", options.get("reasoning"), str)
+            or os.environ.get("CAW_EFFORT"),
+            "system_prompt": _check("system_prompt", options.get("system_prompt"), str),
+            "cwd": _absolute(cwd) if cwd is not None else None,
+            "additional_dirs": tuple(map(_absolute, options.get("additional_dirs") or ())),
+            "env": _check_env(options.get("env") or {}),
+            "permissions": _check_permissions(options.get("permissions")),
+            "tools": _check_tools(options.get("tools")),
+            "mcp_servers": _check_servers(options.get("mcp_servers") or ()),
+            "temperature": _check_number("temperature", options.get("temperature"), float),
+            "max_tokens": _check_number("max_tokens", options.get("max_tokens"), int),
+            "max_turns": _check_number("max_turns", options.get("max_turns"), int),
         }
+        on_permission = options.get("on_permission")
+        if on_permission is not None and not callable(on_permission):
+            msg = f"on_permission is a function, not {type(on_permission).__name__}"
+            raise ConfigError(msg)
+        auto_wait = options.get("auto_wait")
+        if auto_wait is None:
+            auto_wait = os.environ.get("CAW_AUTOWAIT", "1").strip().lower() not in _OFF
         return cls(
-            given={name: value for name, value in given.items() if value not in (None, "", {})},
-            extra=dict(options or {}),
-            deadlines=deadlines or Deadlines(),
-            storage=_storage_list(data_dir, storage),
-            metadata=check_metadata(metadata or {}),
-            keep_raw=keep_raw,
-            strict=strict,
+            given={name: value for name, value in given.items() if value not in (None, "", {}, ())},
+            extra=dict(options.get("options") or {}),
+            deadlines=_check("deadlines", options.get("deadlines"), Deadlines) or Deadlines(),
+            storage=_storage_list(options.get("data_dir"), options.get("storage")),
+            metadata=check_metadata(options.get("metadata") or {}),
+            on_permission=on_permission,
+            budget=_check("budget", options.get("budget"), Budget) or Budget(),
+            auto_wait=_check("auto_wait", auto_wait, bool),
+            keep_raw=_check("keep_raw", options.get("keep_raw", False), bool),
+            strict=_check("strict", options.get("strict", False), bool),
         )
 
     def resolve(self, info: ProviderInfo) -> tuple[ResolvedOption, ...]:
         """Say how a provider treats the options; see `caw_core.options.resolve_options`."""
         return resolve_options(info, self.given, self.extra, strict=self.strict)
 
-    def request(self, session_id: str, record: Trajectory | None = None) -> StartRequest:
+    def request(
+        self,
+        info: ProviderInfo,
+        session_id: str,
+        record: Trajectory | None = None,
+    ) -> StartRequest:
         """Return what a provider is asked for.
 
         Args:
+            info: the provider.
             session_id: caw's id.
             record: the record of a session that is resumed; what the caller leaves open stays as
                 it was when the conversation began.
 
         Raises:
-            ConfigError: the folder to work in does not exist.
+            ConfigError: a folder does not exist, or a variable for an MCP server is not set.
+            UnsupportedError: the provider has no model for the tier.
         """
         given = dict(self.given)
+        if isinstance(given.get("model"), ModelTier):
+            given["model"] = tier_model(info, given["model"])
         if record is not None:
-            for name in ("model", "reasoning", "system_prompt", "permissions"):
+            for name in ("model", "reasoning", "system_prompt"):
                 if getattr(record, name) and name not in given:
                     given[name] = getattr(record, name)
+            if record.permissions in get_args(Permissions):
+                given.setdefault("permissions", record.permissions)
             if "cwd" not in given and record.cwd and Path(record.cwd).is_dir():
                 given["cwd"] = Path(record.cwd)
         cwd = given.pop("cwd", None) or Path.cwd()
-        if not cwd.is_dir():
-            msg = f"cwd {str(cwd)!r} is not a folder"
-            raise ConfigError(msg)
+        for name, folder in (
+            ("cwd", cwd),
+            *(("additional_dirs", folder) for folder in given.get("additional_dirs", ())),
+        ):
+            if not folder.is_dir():
+                msg = f"{name}: {str(folder)!r} is not a folder"
+                raise ConfigError(msg)
+        given["mcp_servers"] = tuple(server.resolved() for server in given.get("mcp_servers", ()))
         return StartRequest(
             session_id=session_id,
             cwd=cwd,
             options=self.extra,
             deadlines=self.deadlines,
             keep_raw=self.keep_raw,
+            permission_desk=PermissionDesk(self.on_permission),
             **given,
         )
+
+
+def tier_model(info: ProviderInfo, tier: ModelTier) -> str:
+    """Return the model that a provider names for a tier, or raise `UnsupportedError`."""
+    if tier.value not in info.tiers:
+        known = ", ".join(sorted(info.tiers)) or "none"
+        msg = f"the provider {info.name!r} names no model for the tier {tier.value!r}; it has: {known}"
+        raise UnsupportedError(msg, provider=info.name, options=("model",))
+    return info.tiers[tier.value]
 
 
 def _storage_list(data_dir: str | os.PathLike[str] | None, storage: object) -> tuple[object, ...]:
     items: list[object] = []
     if data_dir is not None:
-        items.append(Path(data_dir).expanduser().absolute().as_uri().replace("file:", "jsonl:", 1))
+        items.append(_absolute(data_dir).as_uri().replace("file:", "jsonl:", 1))
     if isinstance(storage, list | tuple):
         items += storage
     elif storage is not None:
@@ -158,11 +201,44 @@ def _storage_list(data_dir: str | os.PathLike[str] | None, storage: object) -> t
     return tuple(items)
 
 
-def _check_text(name: str, value: object) -> Any:
-    if value is not None and not isinstance(value, str):
-        msg = f"{name} is a str, not {type(value).__name__}"
+def _absolute(path: str | os.PathLike[str]) -> Path:
+    return Path(path).expanduser().absolute()
+
+
+def _check(name: str, value: object, kind: type) -> Any:
+    if value is not None and not isinstance(value, kind):
+        msg = f"{name} is a {kind.__name__}, not {type(value).__name__}"
         raise ConfigError(msg)
     return value
+
+
+def _check_model(model: object) -> str | ModelTier | None:
+    return model if isinstance(model, ModelTier) else _check("model", model, str)
+
+
+def _check_permissions(permissions: object) -> object:
+    if permissions is not None and permissions not in get_args(Permissions):
+        known = ", ".join(map(repr, get_args(Permissions)))
+        msg = f"permissions is one of {known}, not {permissions!r}"
+        raise ConfigError(msg)
+    return permissions
+
+
+def _check_tools(tools: object) -> object:
+    if tools is not None and not (isinstance(tools, ToolGroup) and tools):
+        msg = f"tools is a ToolGroup with at least one member, not {tools!r}"
+        raise ConfigError(msg)
+    return tools
+
+
+def _check_servers(servers: Sequence[McpServer]) -> tuple[McpServer, ...]:
+    for server in servers:
+        _check("mcp_servers", server, McpServer)
+    names = [server.name for server in servers]
+    if len(set(names)) < len(names):
+        msg = f"mcp_servers: two servers have one name: {', '.join(sorted(names))}"
+        raise ConfigError(msg)
+    return tuple(servers)
 
 
 def _check_number(name: str, value: object, kind: type[int | float]) -> Any:

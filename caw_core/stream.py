@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from caw_core.events import Event
+    from caw_core.provider import Prompt
     from caw_core.session import Session
     from caw_core.trajectory import Turn
 
@@ -62,11 +63,12 @@ class TurnStream:
     """One running turn. Iterate over its events with ``for`` or ``async for``.
 
     Use it as a context manager (``with`` or ``async with``): leaving the block before the turn has
-    ended interrupts it. Iteration ends with the `caw_core.events.TurnEnded` event and then raises
-    if the turn failed. A consumer that reads slowly slows the agent down; it does not fill memory.
+    ended interrupts it, and so does dropping the last reference to it. Iteration ends with the
+    `caw_core.events.TurnEnded` event and then raises if the turn failed. A consumer that reads
+    slowly slows the agent down; it does not fill memory.
     """
 
-    def __init__(self, session: Session, prompt: str) -> None:
+    def __init__(self, session: Session, prompt: Prompt) -> None:
         self._buffer = EventBuffer()
         self.run = TurnRun(session, prompt, self._buffer)
 
@@ -108,9 +110,16 @@ class TurnStream:
 
     async def __aiter__(self) -> AsyncIterator[Event]:
         """Yield the events as they come."""
-        while (event := await self._buffer.get_async()) is not None:
+        while (event := await self._next_async()) is not None:
             yield event
         await wait_for_async(self.run)
+
+    async def _next_async(self) -> Event | None:
+        try:
+            return await self._buffer.get_async()
+        except BaseException:
+            await self.close_async()
+            raise
 
     def close(self) -> None:
         """Interrupt the turn if it still runs, and wait for its end; raises nothing of the turn."""
@@ -123,6 +132,13 @@ class TurnStream:
         self._buffer.discard()
         self.run.interrupt()
         await _end_of(self.run).wait()
+
+    def __del__(self) -> None:
+        # Nobody can read it any more: without this, a dropped stream would fill its buffer and
+        # block every later turn of the session.
+        if hasattr(self, "run"):
+            self._buffer.discard()
+            self.run.interrupt()
 
     def __enter__(self) -> Self:
         return self

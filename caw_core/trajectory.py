@@ -76,6 +76,9 @@ class Turn:
         started_at: ISO 8601 with offset, UTC.
         model: the model that answered, where the agent says so.
         plan: the agent's last plan.
+        attachments: what came with the prompt: kind, name, MIME type, size in bytes and SHA-256 of
+            each; the contents are not part of the record.
+        structured: the answer as a JSON value, where the prompt asked for one.
         options: how each option that the caller gave was treated.
         raw_output: the agent's own output line by line, kept only with ``keep_raw=True`` and never
             part of the stored document.
@@ -92,6 +95,8 @@ class Turn:
     started_at: str = ""
     model: str = ""
     plan: tuple[PlanEntry, ...] = ()
+    attachments: tuple[Mapping[str, JSON], ...] = ()
+    structured: JSON = None
     options: tuple[ResolvedOption, ...] = ()
     extra: Mapping[str, JSON] = frozen_extra()
     raw_output: tuple[str, ...] = attrs.field(default=(), repr=False, eq=False)
@@ -137,6 +142,7 @@ class SessionInfo:
         reasoning: the reasoning effort that was asked for.
         cwd: the folder in which the agent works, absolute.
         permissions: what the agent may do without asking.
+        forked_from: the id of the session whose history this one began with, ``""`` for none.
         resume_key: what the agent needs to continue; a secret, so it is not part of ``repr``.
         metadata: the caller's own data, JSON-ready.
     """
@@ -150,6 +156,7 @@ class SessionInfo:
     reasoning: str = ""
     cwd: str = ""
     permissions: str = ""
+    forked_from: str = ""
     resume_key: str | None = attrs.field(default=None, repr=False)
     metadata: Mapping[str, JSON] = attrs.field(factory=dict)
     extra: Mapping[str, JSON] = frozen_extra()

@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import attrs
 
@@ -14,33 +14,45 @@ from caw_core.clock import process_clock
 from caw_core.errors import (
     CawError,
     DeadlineError,
+    LimitError,
     PersistError,
     ProcessError,
     ProviderError,
     SessionStateError,
+    StorageError,
     TurnInterruptedError,
 )
 from caw_core.events import (
     Event,
     Notice,
+    Steered,
     ToolFinished,
     ToolStarted,
     TurnEnded,
     TurnStarted,
+    UsageReported,
 )
 from caw_core.fold import TurnFold
 from caw_core.provider import Prompt
-from caw_core.trajectory import ErrorInfo, Turn, TurnStatus
+from caw_core.trajectory import ErrorInfo, StopReason, Turn, TurnStatus
+from caw_core.turn_limits import DeadlineWatch, UsageWatch, wait_for_limit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from caw_core.event_buffer import EventBuffer
+    from caw_core.events import Waiting
+    from caw_core.provider import ProviderSession
     from caw_core.session import Session
 
 log = logging.getLogger("caw.session")
 
 SNAPSHOT_SECONDS = 1.0
+
+STOP_REASONS = (None, *get_args(StopReason))
+
+GO_ON = "Please go on where you stopped."
+"""What is sent after a wait for a usage limit, if the agent had done something already."""
 
 BY_CALLER = "caller"
 BY_END = "end"
@@ -73,24 +85,23 @@ class TurnRun:
 
     Args:
         session: the session it belongs to.
-        prompt: the text.
+        prompt: what is sent.
         buffer: where events go for somebody who iterates; None when nobody does.
     """
 
-    def __init__(self, session: Session, prompt: str, buffer: EventBuffer | None) -> None:
+    def __init__(self, session: Session, prompt: Prompt, buffer: EventBuffer | None) -> None:
         self._session = session
         self._prompt = prompt
         self._buffer = buffer
         self._lock = threading.RLock()
         self._fold: TurnFold | None = None
         self._turn: Turn | None = None
-        self._interrupted_by: str | DeadlineError | None = None
+        self._interrupted_by: str | CawError | TurnEnded | None = None
         self._started = 0.0
-        self._last_sign = 0.0
-        self._signs = 0
         self._last_snapshot = 0.0
-        self._asked_to_stop = 0.0
+        self._stopping = threading.Event()
         self._asked_again = False
+        self._waiting = False
         self._ticket: object = None
         self._callbacks: list[Callable[[], None]] = []
         self.error: BaseException | None = None
@@ -128,17 +139,21 @@ class TurnRun:
                 return
         callback()
 
-    def interrupt(self, by: str | DeadlineError = BY_CALLER) -> None:
+    def interrupt(self, by: str | CawError | TurnEnded = BY_CALLER) -> None:
         """End the turn early; idempotent, returns at once.
 
         Asks the agent first. If the turn has not ended after the ``stop`` deadline, the session
         with the agent is closed under it, and after another one the turn ends without its help.
+
+        Args:
+            by: who ends it: the caller, ``end()``, an error that is then raised, or the way in
+                which the turn is to have ended.
         """
         with self._lock:
-            if self.finished.is_set() or self._asked_to_stop:
+            if self.finished.is_set() or self._stopping.is_set():
                 return
-            self._asked_to_stop = time.monotonic()
             self._interrupted_by = by
+            self._stopping.set()
             begun = self._fold is not None
         if self._buffer is not None:
             self._buffer.lift_limit()
@@ -148,6 +163,13 @@ class TurnRun:
             return
         threading.Thread(target=self._stop_agent, name="caw-interrupt", daemon=True).start()
 
+    def steer(self, prompt: Prompt) -> bool:
+        """Deliver *prompt* into the turn; False if the agent did not take it any more."""
+        if self.turn() is None or self.finished.is_set() or not self._session.link.steer(prompt):
+            return False
+        self._handle(Steered(text=prompt.text))
+        return True
+
     # ---------------------------------------------------------------------------- the thread
 
     def _run(self) -> None:
@@ -156,42 +178,93 @@ class TurnRun:
             with self._lock:
                 self._begin()
             self._emit(TurnStarted(index=self._index))
-            for notice in self._session.take_notices():
-                self._handle(Notice(level="warning", message=notice))
             self._snapshot()
             if self._interrupted_by is None:
                 self._follow_agent()
             else:
                 self._end(TurnEnded(stop_reason="cancelled"))
         except BaseException as error:  # noqa: BLE001 - it is raised where the caller waits
-            self._fail(error)
+            try:
+                self._fail(error)
+            except BaseException as failure:
+                # Our own bug must not leave the caller waiting for ever.
+                log.exception("session %s: ending a turn failed", self._session.session_id)
+                self.error = failure
+                self._finish()
 
     def _begin(self) -> None:
-        if self._asked_to_stop:
+        if self._stopping.is_set():
             msg = "the turn was interrupted before it began"
             raise SessionStateError(msg)
-        self._index = self._session.next_index()
-        self._started = self._last_sign = time.monotonic()
+        session = self._session
+        self._usage = UsageWatch(session.budget, session.used, session.max_calls)
+        over = self._usage.check_budget()
+        if over is not None:
+            raise over
+        self._index = session.next_index()
+        self._started = time.monotonic()
+        desk = session.permission_desk
+        self._deadlines = DeadlineWatch(session.deadlines, lambda: desk.waiting)
+        desk.attach(self._handle)
         self._fold = TurnFold(
             index=self._index,
-            prompt=self._prompt,
+            prompt=self._prompt.text,
+            attachments=[item.describe() for item in self._prompt.attachments],
             started_at=utc_now(),
             options=self._session.options,
         )
-        process_clock().watch(self._check_deadlines, self._next_check(self._started))
+        process_clock().watch(self._check_deadlines, self._deadlines.next_check(self._started))
 
     def _follow_agent(self) -> None:
+        agent = self._session.link.session()
+        for notice in self._session.take_notices():
+            self._emit(Notice(level="warning", message=notice))
+        prompt, waits = self._prompt, 0
+        while True:
+            before = self._fold_size()
+            try:
+                self._end(self._follow_prompt(agent, prompt))
+            except LimitError as error:
+                pause = wait_for_limit(error, waits) if self._session.auto_wait else None
+                if pause is None or not self._wait(pause):
+                    raise
+                waits += 1
+                if self._fold_size() > before:
+                    prompt = Prompt(text=GO_ON)
+            else:
+                return
+
+    def _follow_prompt(self, agent: ProviderSession, prompt: Prompt) -> TurnEnded:
         end: TurnEnded | None = None
-        agent = self._session.agent_session()
-        for event in agent.prompt(Prompt(text=self._prompt)):
+        for event in agent.prompt(prompt):
+            if not isinstance(event, Event):
+                msg = f"prompt() yielded {type(event).__name__}, which is no event"
+                raise TypeError(msg)
             if end is not None:
                 log.warning("provider yielded %s after the end of the turn", event.type)
                 continue
             if isinstance(event, TurnEnded):
+                if event.stop_reason not in STOP_REASONS:
+                    msg = f"there is no stop reason {event.stop_reason!r}"
+                    raise ValueError(msg)
                 end = event
             else:
                 self._handle(event)
-        self._end(end or TurnEnded())
+        return end or TurnEnded()
+
+    def _fold_size(self) -> int:
+        turn = self.turn()
+        return len(turn.output) if turn else 0
+
+    def _wait(self, pause: Waiting) -> bool:
+        self._handle(pause)
+        log.warning("session %s waits until %s: %s", self._session.session_id, pause.until, pause.reason)
+        self._waiting = True
+        begun = time.monotonic()
+        interrupted = self._stopping.wait(pause.seconds)
+        self._deadlines.rest(time.monotonic() - begun)
+        self._waiting = False
+        return not interrupted
 
     def _handle(self, event: Event) -> None:
         with self._lock:
@@ -202,14 +275,17 @@ class TurnRun:
             self._asked_again |= ask_again
         if ask_again:
             # The first request may have come before the agent had anything to interrupt.
-            self._session.interrupt_agent()
-        self._last_sign = time.monotonic()
-        self._signs += 1
+            self._session.link.interrupt()
+        self._deadlines.sign()
         self._emit(event)
         # A consumer that was slow is not an agent that was silent.
-        self._last_sign = time.monotonic()
+        self._deadlines.sign()
         if isinstance(event, ToolStarted | ToolFinished):
             self._snapshot()
+        if isinstance(event, UsageReported):
+            reason = self._usage.reason_to_stop(event)
+            if reason is not None:
+                self.interrupt(reason)
 
     def _emit(self, event: Event) -> None:
         if self._buffer is not None:
@@ -254,6 +330,10 @@ class TurnRun:
             end, error = TurnEnded(stop_reason=None, status="failed"), by
         elif end.stop_reason == "cancelled":
             end = attrs.evolve(end, status="interrupted")
+            if isinstance(by, TurnEnded):
+                end = by
+            elif isinstance(by, CawError):
+                error = by
         if error is not None:
             end = attrs.evolve(end, error=describe_error(error))
         end = attrs.evolve(end, status=end.status or "completed")
@@ -262,6 +342,7 @@ class TurnRun:
                 return
             self._fold.add(end)
             self._turn = turn = self._fold.turn(duration_ms=self._elapsed_ms())
+        self._session.permission_desk.close_turn("the turn is over")
         if by == BY_END and error is None:
             error = TurnInterruptedError("the session was ended while the turn ran")
         self._session.add_turn(turn)
@@ -270,6 +351,10 @@ class TurnRun:
         except PersistError as failure:
             # The agent's failure is the news; the unstored turn is kept for flush() either way.
             error = error or failure
+        except BaseException as failure:  # noqa: BLE001 - the caller must not wait for ever
+            unstored = StorageError(f"a storage failed with {failure!r}")
+            unstored.__cause__ = failure
+            error = error or unstored
         if isinstance(error, ProviderError):
             error.turn = turn
             error.provider = error.provider or self._session.provider
@@ -293,7 +378,7 @@ class TurnRun:
 
     def _stop_agent(self) -> None:
         step = self._session.deadlines.stop
-        for stop in (self._session.interrupt_agent, self._session.abandon_agent):
+        for stop in (self._session.link.interrupt, self._session.link.abandon):
             try:
                 stop()
             except Exception:
@@ -306,27 +391,13 @@ class TurnRun:
         )
         self._end(TurnEnded(stop_reason="cancelled"))
 
-    def _deadlines_ahead(self) -> list[tuple[float, str, float]]:
-        limits = self._session.deadlines
-        silence = "idle" if self._signs else "first_event"
-        return [
-            (begin + seconds, kind, seconds)
-            for kind, begin, seconds in (
-                (silence, self._last_sign, getattr(limits, silence)),
-                ("turn", self._started, limits.turn),
-            )
-            if seconds is not None
-        ]
-
-    def _next_check(self, now: float) -> float:
-        return min([when for when, _, _ in self._deadlines_ahead()], default=now + 3600)
-
     def _check_deadlines(self, now: float) -> float | None:
-        if self.finished.is_set() or self._asked_to_stop:
+        if self.finished.is_set() or self._stopping.is_set():
             return None
-        passed = [(kind, seconds) for when, kind, seconds in self._deadlines_ahead() if when <= now]
-        if not passed:
-            return self._next_check(now)
-        kind, seconds = passed[0]
-        self.interrupt(DeadlineError(kind, seconds, hint=f"Set Deadlines({kind}=…) to allow more."))
+        if self._waiting:
+            return now + 1
+        passed = self._deadlines.passed(now)
+        if passed is None:
+            return self._deadlines.next_check(now)
+        self.interrupt(passed)
         return None

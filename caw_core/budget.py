@@ -1,0 +1,47 @@
+"""How much a session may use."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+
+from caw_core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from caw_core.usage import UsageStats
+
+
+@attrs.frozen(kw_only=True)
+class Budget:
+    """A bound on what a session uses, from its first turn in this process on.
+
+    It is looked at before each turn and whenever the agent reports what a model call used, so it
+    can be passed by one call. A bound in money needs a provider that reports cost: with an unknown
+    cost the turn is ended too, since nothing else would keep the promise.
+
+    Attributes:
+        tokens: tokens of all kinds, cached ones included; None for no bound.
+        usd: US dollars; None for no bound.
+    """
+
+    tokens: int | None = None
+    usd: float | None = None
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse bounds that are no bounds."""
+        for name, value in (("tokens", self.tokens), ("usd", self.usd)):
+            if value is not None and (isinstance(value, bool) or value <= 0):
+                msg = f"Budget.{name} must be above 0, not {value!r}"
+                raise ConfigError(msg)
+
+    def problem(self, used: UsageStats) -> str:
+        """Say why *used* is over the budget; ``""`` if it is not."""
+        if self.tokens is not None and used.total_tokens >= self.tokens:
+            return f"{used.total_tokens} of {self.tokens} tokens are used"
+        if self.usd is not None and used:
+            if used.cost_usd is None:
+                return f"the cost is unknown, so the budget of {self.usd} USD cannot be kept"
+            if used.cost_usd >= self.usd:
+                return f"{used.cost_usd:.4f} of {self.usd} USD are used"
+        return ""

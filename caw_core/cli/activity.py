@@ -1,0 +1,85 @@
+"""Something that moves on the terminal while nothing else does."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
+
+from caw_core.cli.plain import one_line
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from caw_core import events
+
+_WIDTH = 40
+_STEP = 25
+
+
+class Activity:
+    """A spinner while the agent works, and a bar for each piece of preparation.
+
+    Args:
+        console: stderr.
+        live: it is a terminal; otherwise preparation is told in lines.
+    """
+
+    def __init__(self, console: Console, *, live: bool) -> None:
+        self._console = console
+        self._live = live
+        self._shown: Progress | None = None
+        self._bars: dict[str, TaskID] = {}
+        self._told: dict[str, int] = {}
+
+    def wait(self, what: str) -> None:
+        """Show that *what* goes on, until `clear`."""
+        if not self._live or self._shown is not None:
+            return
+        columns = (SpinnerColumn(), TextColumn("[dim]{task.description}"), TimeElapsedColumn())
+        self._shown = Progress(*columns, console=self._console, transient=True)
+        self._shown.add_task(one_line(what, _WIDTH))
+        self._shown.start()
+
+    def advance(self, event: events.Progress) -> None:
+        """Show how far a piece of preparation is."""
+        if not self._live:
+            self._tell(event)
+            return
+        if not self._bars:
+            self.clear()
+            amount = DownloadColumn() if event.unit == "bytes" else TextColumn("{task.completed:g}")
+            columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), amount)
+            self._shown = Progress(*columns, console=self._console, transient=True)
+            self._shown.start()
+        shown = self._shown
+        if shown is None:
+            return
+        label = one_line(event.label, _WIDTH)
+        if label not in self._bars:
+            self._bars[label] = shown.add_task(label, total=event.total)
+        shown.update(self._bars[label], completed=event.done, total=event.total)
+
+    def clear(self) -> None:
+        """Take everything off the terminal."""
+        shown, self._shown = self._shown, None
+        self._bars = {}
+        if shown is not None:
+            shown.stop()
+
+    def _tell(self, event: events.Progress) -> None:
+        percent = int(100 * event.done / event.total) if event.total else 0
+        step = percent - percent % _STEP
+        if self._told.get(event.label, -1) >= step:
+            return
+        self._told[event.label] = step
+        far = f" {step} %" if event.total else ""
+        self._console.print(f"{one_line(event.label, 200)}{far}", markup=False, soft_wrap=True)

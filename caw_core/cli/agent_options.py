@@ -1,0 +1,176 @@
+"""The options that ``run``, ``resume`` and ``chat`` share, and the agent that they describe."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from caw_core.agent import Agent
+from caw_core.cli.record_options import record_options
+from caw_core.deadlines import Deadlines
+from caw_core.registry import default_registry
+from caw_core.selection import choose_provider
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+_PERMISSIONS = ("read-only", "ask", "auto-edit", "full")
+
+_OPTIONS = (
+    click.option(
+        "-p",
+        "--provider",
+        metavar="NAME[,NAME…]",
+        help="The agent, or an order of which the first that is ready is taken. Default: "
+        "CAW_PROVIDER, else the first that is ready, 'local' last.",
+    ),
+    click.option("-m", "--model", help="The model, in the agent's words. Default: CAW_MODEL."),
+    click.option(
+        "--reasoning",
+        "--effort",
+        "reasoning",
+        metavar="EFFORT",
+        help="The reasoning effort, in the agent's words. Default: CAW_EFFORT.",
+    ),
+    click.option("--system", metavar="TEXT", help="The system prompt."),
+    click.option(
+        "--system-file",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        help="The system prompt, from a file.",
+    ),
+    click.option(
+        "-C",
+        "--cwd",
+        type=click.Path(exists=True, file_okay=False, path_type=Path),
+        help="The folder in which the agent works. Default: this one, or the session's.",
+    ),
+    click.option(
+        "--permissions",
+        type=click.Choice(_PERMISSIONS),
+        help="What the agent may do without asking. Default: auto-edit, or the session's.",
+    ),
+    click.option("--temperature", type=float, help="Sampling temperature."),
+    click.option("--max-tokens", type=int, help="Bound on the tokens of an answer."),
+    click.option(
+        "-o",
+        "--option",
+        "extra",
+        metavar="KEY=VALUE",
+        multiple=True,
+        help="An option of this provider alone; VALUE is JSON if it parses, else text. Repeatable.",
+    ),
+    click.option(
+        "--timeout",
+        type=click.FloatRange(min=0, min_open=True),
+        metavar="SECONDS",
+        help="How long one turn may take. Default: four hours.",
+    ),
+    click.option("--strict", is_flag=True, help="Fail if an option would have no effect."),
+    click.option("--keep-raw", is_flag=True, help="Keep the agent's raw output with the record."),
+    *record_options,
+    click.option("--no-record", is_flag=True, help="Keep no record; only a handle can resume."),
+    click.option(
+        "--save-handle",
+        type=click.Path(dir_okay=False, path_type=Path),
+        help="Write the resume handle, a secret, to this file, for its owner alone.",
+    ),
+    click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line."),
+    click.option(
+        "--stream/--no-stream",
+        default=None,
+        help="Text as it comes (the default), or only the agent's last words when it is done. "
+        "With --json: deltas too, or only finished pieces (the default).",
+    ),
+    click.option("-q", "--quiet", is_flag=True, help="Only warnings and errors on stderr."),
+)
+
+
+def agent_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options of this file; it gets them as keywords."""
+    for option in reversed(_OPTIONS):
+        function = option(function)
+    return function
+
+
+def open_agent(
+    given: Mapping[str, Any],
+    storage: list[str],
+    *,
+    say: Callable[[str], None],
+    resuming: bool = False,
+) -> Agent:
+    """Make the agent that the options describe.
+
+    Args:
+        given: the options of `agent_options`.
+        storage: the URLs of the storages for the record.
+        say: is told which provider was taken if there was a choice.
+        resuming: leave the choice of the provider to the session.
+
+    Raises:
+        CawError: as `caw_core.Agent` and `caw_core.selection.choose_provider` do.
+    """
+    return Agent(
+        _provider(given["provider"], say, resuming=resuming),
+        model=given["model"],
+        reasoning=given["reasoning"],
+        system_prompt=_system_prompt(given),
+        cwd=given["cwd"],
+        storage=storage,
+        permissions=given["permissions"],
+        temperature=given["temperature"],
+        max_tokens=given["max_tokens"],
+        deadlines=Deadlines(turn=given["timeout"]) if given["timeout"] else None,
+        options=_extra_options(given["extra"]),
+        keep_raw=given["keep_raw"],
+        strict=given["strict"],
+    )
+
+
+def _provider(
+    wanted: str | None,
+    say: Callable[[str], None],
+    *,
+    resuming: bool,
+) -> str | Sequence[str] | None:
+    names = [name.strip() for name in (wanted or "").split(",") if name.strip()]
+    if len(names) == 1 and names != ["auto"]:
+        return names[0]
+    if resuming:
+        return names or None
+    choice = choose_provider(default_registry(), names)
+    why = f" ({'; '.join(choice.passed_over)})" if choice.passed_over else ""
+    say(f"provider: {choice.name}{why}")
+    return choice.name
+
+
+def _system_prompt(given: Mapping[str, Any]) -> str | None:
+    if given["system"] is not None and given["system_file"] is not None:
+        msg = "--system and --system-file exclude each other"
+        raise click.UsageError(msg)
+    if given["system_file"] is None:
+        text: str | None = given["system"]
+        return text
+    try:
+        written: str = given["system_file"].read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        msg = f"--system-file cannot be read: {error}"
+        raise click.UsageError(msg) from error
+    return written
+
+
+def _extra_options(pairs: Sequence[str]) -> dict[str, Any]:
+    options = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not key or not equals:
+            msg = f"--option takes KEY=VALUE, not {pair!r}"
+            raise click.UsageError(msg)
+        try:
+            options[key] = json.loads(value)
+        except ValueError:
+            options[key] = value
+    return options

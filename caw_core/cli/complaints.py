@@ -1,0 +1,45 @@
+"""Errors as a person sees them."""
+
+from __future__ import annotations
+
+import os
+import traceback
+from typing import TYPE_CHECKING
+
+import click
+
+from caw_core.cli.plain import plain
+from caw_core.errors import CawError, LimitError, PersistError, StorageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def debugging() -> bool:
+    """Tell whether ``CAW_DEBUG`` asks for tracebacks and logs."""
+    return os.environ.get("CAW_DEBUG", "").strip() not in {"", "0"}
+
+
+def complain(error: BaseException) -> None:
+    """Say on stderr what went wrong, in a line or two; with ``CAW_DEBUG=1`` where, too."""
+    if debugging():
+        click.echo("".join(traceback.format_exception(error)), err=True)
+    click.echo(plain("\n  ".join(_lines(error))), err=True)
+
+
+def _lines(error: BaseException) -> Iterator[str]:
+    if not isinstance(error, CawError):
+        yield f"caw: {type(error).__name__}: {error}"
+        if not debugging():
+            yield "CAW_DEBUG=1 shows where"
+    elif isinstance(error, PersistError):
+        yield f"caw: {error.message}"
+        for failure in error.exceptions:
+            yield f"{': '.join([*getattr(failure, '__notes__', ()), str(failure)])}"
+    else:
+        yield f"caw: {error}"
+    yield from getattr(error, "__notes__", ())
+    if isinstance(error, LimitError) and error.resets_at is not None:
+        yield f"it ends at {error.resets_at.astimezone():%Y-%m-%d %H:%M:%S %Z}"
+    if isinstance(error, StorageError):
+        yield "--no-record goes on without a record, --data-dir keeps it elsewhere"

@@ -1,0 +1,137 @@
+"""``caw doctor``: what is there, what is missing, what to do about it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from caw_core.cli.exit_codes import FAILED
+from caw_core.cli.plain import plain
+from caw_core.cli.plugin_survey import survey_plugins
+from caw_core.cli.provider_survey import survey
+from caw_core.cli.providers_command import provider_document, provider_words
+from caw_core.cli.turn_lines import print_line
+from caw_core.errors import CawError
+from caw_core.folders import user_cache_dir, user_data_dir
+from caw_core.registry import default_registry
+from caw_core.selection import choose_provider
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from caw_core.cli.plugin_survey import SurveyedPlugin
+    from caw_core.cli.provider_survey import SurveyedProvider
+
+_VARIABLES = (
+    "CAW_PROVIDER",
+    "CAW_MODEL",
+    "CAW_EFFORT",
+    "CAW_HOME",
+    "CAW_DISABLE_PLUGINS",
+    "CAW_PLUGIN_AUTOLOAD",
+    "CAW_DEBUG",
+)
+
+_MARKS = {"ready": ("ok", "green"), "ok": ("ok", "green"), "broken": ("!!", "red")}
+
+
+@click.command("doctor")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
+@click.pass_context
+def command(ctx: click.Context, *, as_json: bool) -> None:
+    """Check what is there, what is missing, and what to do about it.
+
+    No network, no tokens. The exit code is 1 if there is no provider that caw could take by itself.
+    """
+    registry = default_registry()
+    providers = survey(registry)
+    others = list(survey_plugins(registry, "storage", "observer"))
+    taken = _taken()
+    environment = _environment()
+    if as_json:
+        for provider in providers:
+            print_line(provider_document(provider))
+        for plugin in others:
+            print_line(plugin.document())
+        print_line({"type": "environment", **environment, "would_take": taken})
+    else:
+        _print(providers, others, environment, taken)
+    if not any(provider.takeable for provider in providers):
+        ctx.exit(FAILED)
+
+
+def _taken() -> str:
+    try:
+        return choose_provider(default_registry(), None).name
+    except CawError:
+        return ""
+
+
+def _environment() -> dict[str, Any]:
+    data, cache = user_data_dir(), user_cache_dir()
+    return {
+        "caw": version("caw-core"),
+        "python": platform.python_version(),
+        "executable": sys.executable,
+        "platform": platform.platform(),
+        "data": str(data),
+        "data_writable": _writable(data),
+        "cache": str(cache),
+        "variables": {name: os.environ[name] for name in _VARIABLES if name in os.environ},
+    }
+
+
+def _writable(folder: Path) -> bool:
+    # The folder is made when it is first needed, so the nearest one that exists decides.
+    nearest = next(path for path in (folder, *folder.parents) if path.exists())
+    return os.access(nearest, os.W_OK | os.X_OK)
+
+
+def _print(
+    providers: Sequence[SurveyedProvider],
+    others: Sequence[SurveyedPlugin],
+    environment: dict[str, Any],
+    taken: str,
+) -> None:
+    click.secho("Providers", bold=True)
+    for provider in providers:
+        words = provider_words(provider)
+        program = provider.readiness.program_path
+        _item(provider.state, f"{provider.name}: {provider.state}", words, program)
+    for kind, title in (("storage", "Storages"), ("observer", "Observers")):
+        click.secho(title, bold=True)
+        of_kind = [plugin for plugin in others if plugin.record.kind == kind]
+        for plugin in of_kind:
+            record = plugin.record
+            where = f"{record.distribution} {record.version}".strip()
+            _item(plugin.state, f"{record.name}: {where}", plugin.problem)
+        if not of_kind:
+            click.echo("   none")
+    click.secho("Here", bold=True)
+    click.echo(plain(f"   caw {environment['caw']}, Python {environment['python']}"))
+    click.echo(plain(f"   {environment['platform']}"))
+    unwritable = "" if environment["data_writable"] else "  (cannot be written)"
+    click.echo(plain(f"   records: {environment['data']}{unwritable}"))
+    click.echo(plain(f"   cache:   {environment['cache']}"))
+    for name, value in environment["variables"].items():
+        click.echo(plain(f"   {name}={value}"))
+    click.echo()
+    if taken:
+        click.echo(plain(f"Without --provider, caw takes {taken!r}."))
+    else:
+        click.echo("Nothing is ready. Do what stands above, or: pip install 'caw-core[local]'")
+
+
+def _item(state: str, *lines: str) -> None:
+    mark, color = _MARKS.get(state, ("--", "yellow"))
+    first, *rest = filter(None, lines)
+    click.echo(f"{click.style(mark, fg=color)} {plain(first)}")
+    for line in rest:
+        for part in plain(line).splitlines():
+            click.echo(f"     {part}")

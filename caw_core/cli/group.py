@@ -1,0 +1,102 @@
+"""A click group that imports a command when it is run, and turns errors into exit codes."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import logging
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from caw_core.cli import exit_codes
+from caw_core.cli.complaints import complain, debugging
+from caw_core.cli.signals import TerminatedError, raising_on_termination
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class LazyGroup(click.Group):
+    """Commands by name, each with its module and its one line of help.
+
+    Args:
+        commands_by_name: the command's name to its module and one-line help; the module holds the
+            command as ``command``.
+        arguments: as for `click.Group`.
+    """
+
+    def __init__(
+        self,
+        *,
+        commands_by_name: Mapping[str, tuple[str, str]],
+        **arguments: Any,
+    ) -> None:
+        self._modules = dict(commands_by_name)
+        super().__init__(**arguments)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order of the table."""
+        del ctx
+        return list(self._modules)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the command."""
+        del ctx
+        if cmd_name not in self._modules:
+            return None
+        module = importlib.import_module(self._modules[cmd_name][0])
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands from the table, without importing any."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in self._modules.items()])
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the exit codes."""
+        del ctx
+        with formatter.section("Exit codes"):
+            formatter.write_dl(
+                [(str(code), text) for code, text in exit_codes.MEANINGS.items()],
+            )
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; what it raises becomes a line on stderr and an exit code."""
+        if debugging():
+            logging.basicConfig(level=logging.DEBUG)
+        for stream in (sys.stdout, sys.stderr):
+            reconfigure = getattr(stream, "reconfigure", None)
+            if reconfigure is not None:
+                # An answer may hold what the terminal's encoding cannot; that must not end a turn.
+                reconfigure(errors="backslashreplace")
+        try:
+            with raising_on_termination():
+                result = super().invoke(ctx)
+                sys.stdout.flush()
+                return result
+        except (click.ClickException, click.exceptions.Exit):
+            raise
+        except (KeyboardInterrupt, click.Abort):
+            ctx.exit(exit_codes.INTERRUPTED)
+        except TerminatedError as error:
+            ctx.exit(exit_codes.SIGNAL + error.signum)
+        except Exception as error:  # noqa: BLE001 - the one place where errors end
+            code = exit_codes.exit_code_for(error)
+            if code == exit_codes.READER_GONE:
+                _forget_stdout()
+            else:
+                complain(error)
+            ctx.exit(code)
+
+
+def _forget_stdout() -> None:
+    # What is still buffered would fail once more while the interpreter shuts down.
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)

@@ -1,0 +1,23 @@
+"""Text from agents and records on its way to a terminal."""
+
+from __future__ import annotations
+
+_KEPT = "\n\t"
+# C0, DEL and C1: what moves the cursor, retitles the window or answers as if it were the keyboard.
+_SHOWN = {
+    code: "\N{REPLACEMENT CHARACTER}"
+    for code in (*range(0x20), *range(0x7F, 0xA0))
+    if chr(code) not in _KEPT
+}
+_SHOWN[ord("\r")] = ""
+
+
+def plain(text: str) -> str:
+    """Return *text* without control characters; a terminal would obey them."""
+    return text.translate(_SHOWN)
+
+
+def one_line(text: str, width: int) -> str:
+    """Return the beginning of *text* on one line, at most *width* characters."""
+    words = " ".join(plain(text[: 8 * width]).split())
+    return words if len(words) <= width else words[: width - 1] + "…"

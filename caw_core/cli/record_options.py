@@ -1,0 +1,73 @@
+"""Where the command line keeps records, and where it looks for them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from caw_core.folders import user_data_dir
+from caw_core.plugins import RecordPlugins
+from caw_core.registry import default_registry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+record_options = (
+    click.option(
+        "--data-dir",
+        type=click.Path(file_okay=False, path_type=Path),
+        help="The folder for records. Default: a folder of yours that 'caw doctor' names.",
+    ),
+    click.option(
+        "--storage",
+        metavar="URL",
+        multiple=True,
+        help="A storage for records instead, such as jsonl:///folder. Repeatable.",
+    ),
+)
+
+
+def urls_to_write(given: Mapping[str, Any], *, say: Callable[[str], None]) -> list[str]:
+    """Return the storages in which a session is to be kept.
+
+    Args:
+        given: ``data_dir``, ``storage`` and ``no_record``.
+        say: is told if no record is kept because the default storage is not installed.
+    """
+    if given["no_record"]:
+        if given["data_dir"] or given["storage"]:
+            msg = "--no-record excludes --data-dir and --storage"
+            raise click.UsageError(msg)
+        return []
+    chosen = bool(given["data_dir"] or given["storage"])
+    if not chosen and "jsonl" not in default_registry().names("storage"):
+        say("no record is kept: install caw-storage-jsonl, or name a --storage")
+        return []
+    return urls_to_read(given)
+
+
+def urls_to_read(given: Mapping[str, Any]) -> list[str]:
+    """Return the storages in which sessions are looked for: those given, else the default one."""
+    folder: Path | None = given["data_dir"]
+    if folder is None and not given["storage"]:
+        folder = user_data_dir()
+    urls = [folder_url(folder)] if folder is not None else []
+    return [*urls, *given["storage"]]
+
+
+def folder_url(folder: Path) -> str:
+    """Return the URL by which the jsonl storage knows a folder."""
+    return folder.expanduser().absolute().as_uri().replace("file:", "jsonl:", 1)
+
+
+def open_records(given: Mapping[str, Any]) -> RecordPlugins:
+    """Open the storages for reading; no provider is needed for that.
+
+    Raises:
+        UnknownStorageError, PluginError, ConfigError: a storage is missing or broken.
+    """
+    registry = default_registry()
+    storages = [(url.partition(":")[0], registry.load_storage(url)) for url in urls_to_read(given)]
+    return RecordPlugins(storages, registry.load_observers())

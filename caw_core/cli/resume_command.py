@@ -1,0 +1,67 @@
+"""``caw resume``: one prompt more in an earlier session."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from caw_core.cli.agent_options import agent_options, open_agent
+from caw_core.cli.prompt_text import STDIN, prompt_file_option, read_prompt
+from caw_core.cli.record_options import open_records
+from caw_core.cli.session_names import find_session
+from caw_core.cli.session_turn import converse
+from caw_core.handles import looks_like_handle
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from caw_core.session import Session
+
+HANDLE_VARIABLE = "CAW_RESUME_HANDLE"
+
+
+@click.command("resume")
+@click.argument("session")
+@click.argument("prompt", required=False)
+@prompt_file_option
+@agent_options
+def command(session: str, prompt: str | None, prompt_file: Path | None, **given: Any) -> None:
+    """Ask one thing more in an earlier session.
+
+    SESSION is its id, at least four characters of the id's beginning, "last", or a resume handle.
+    "-" reads a handle, which is a secret, from the variable CAW_RESUME_HANDLE or else from stdin.
+    The agent, its model, system prompt, permissions and folder are the session's unless given.
+    """
+    from_stdin = session == STDIN and not os.environ.get(HANDLE_VARIABLE)
+    text = read_prompt(prompt, prompt_file, stdin_taken=from_stdin)
+    name = read_handle() if session == STDIN else session
+    converse(given, text, lambda storage, say: resume_named(given, name, storage, say))
+
+
+def read_handle() -> str:
+    """Return the handle from the environment, else from stdin."""
+    handle = os.environ.get(HANDLE_VARIABLE) or sys.stdin.read()
+    if not handle.strip():
+        msg = f"there is no handle in {HANDLE_VARIABLE} or on stdin"
+        raise click.UsageError(msg)
+    return handle
+
+
+def resume_named(
+    given: Mapping[str, Any],
+    name: str,
+    storage: list[str],
+    say: Callable[[str], None],
+) -> Session:
+    """Resume the session that a handle, an id or the beginning of one means."""
+    agent = open_agent(given, storage, say=say, resuming=True)
+    if looks_like_handle(name):
+        return agent.resume_session(name)
+    if given["no_record"]:
+        msg = "--no-record takes a resume handle: a session's id is found only in its record"
+        raise click.UsageError(msg)
+    return agent.resume_session(find_session(open_records(given), name))

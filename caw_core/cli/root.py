@@ -1,0 +1,34 @@
+"""The command ``caw`` itself."""
+
+from __future__ import annotations
+
+import click
+
+from caw_core.cli.group import LazyGroup
+
+_HERE = "caw_core.cli."
+
+COMMANDS = {
+    "run": (_HERE + "run_command", "Ask an agent one thing."),
+    "resume": (_HERE + "resume_command", "Ask one thing more in an earlier session."),
+    "chat": (_HERE + "chat_command", "Talk with an agent in the terminal."),
+    "sessions": (_HERE + "sessions_command", "List the recorded sessions."),
+    "show": (_HERE + "show_command", "Show what happened in a session."),
+    "providers": (_HERE + "providers_command", "List the agents that caw can run."),
+    "plugins": (_HERE + "plugins_command", "List every plugin, and what is wrong with it."),
+    "doctor": (_HERE + "doctor_command", "Check what is there and what is missing."),
+}
+
+
+@click.group(
+    cls=LazyGroup,
+    commands_by_name=COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@click.version_option(package_name="caw-core", prog_name="caw")
+def cli() -> None:
+    """Run any coding agent: one command for all of them.
+
+    Answers go to stdout, everything else to stderr. "caw COMMAND --help" tells more, and
+    CAW_DEBUG=1 shows tracebacks and logs.
+    """

@@ -1,0 +1,55 @@
+"""A session that is opened for one prompt."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from caw_core.cli.record_options import urls_to_write
+from caw_core.cli.turn import make_view, run_turn, save_handle
+from caw_core.session import Session
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Opener = Callable[[list[str], Callable[[str], None]], Session]
+"""Opens a session, given the storages for its record and what tells the user something."""
+
+
+def converse(given: Mapping[str, Any], prompt: str, open_session: Opener) -> None:
+    """Open a session, send one prompt, show the turn and end the session.
+
+    Args:
+        given: the options of `caw_core.cli.agent_options`.
+        prompt: the prompt.
+        open_session: opens the session.
+
+    Raises:
+        CawError: the session could not be opened, or the turn failed.
+    """
+    view = make_view(given)
+    try:
+        storage = urls_to_write(given, say=view.say)
+        session = open_session(storage, view.say)
+    except Exception as error:
+        view.fail(error, None, None)
+        raise
+    with session:
+        try:
+            run_turn(session, prompt, view)
+        finally:
+            save_handle(session, given["save_handle"])
+            if storage and session.info.resume_key:
+                view.say(resume_hint(session, given))
+
+
+def resume_hint(session: Session, given: Mapping[str, Any]) -> str:
+    """Return how to go on with a session that has a record."""
+    where = ""
+    if given["data_dir"] is not None:
+        where = f" --data-dir {shlex.quote(str(given['data_dir']))}"
+    if given["storage"]:
+        # Such a URL may hold a password.
+        where += " --storage URL"
+    return f"resume with: caw resume {session.session_id}{where} PROMPT"

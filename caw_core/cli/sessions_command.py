@@ -1,0 +1,88 @@
+"""``caw sessions``: the recorded sessions."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import sys
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import click
+
+from caw_core.cli.plain import plain
+from caw_core.cli.record_options import open_records, record_options
+from caw_core.cli.session_names import list_page
+from caw_core.cli.tables import print_table
+from caw_core.cli.turn_lines import print_line
+from caw_core.serialize import session_info_to_dict
+from caw_core.storage import SessionQuery
+
+if TYPE_CHECKING:
+    from caw_core.storage import SessionPage
+
+_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_SHORT = 8
+
+
+@click.command("sessions")
+@click.option("-n", "--limit", type=click.IntRange(1), default=20, show_default=True)
+@click.option("-p", "--provider", default="", metavar="NAME", help="Only sessions with this one.")
+@click.option("--cursor", default="", help="Go on where an earlier list ended.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
+@record_options[0]
+@record_options[1]
+def command(*, limit: int, provider: str, cursor: str, as_json: bool, **given: Any) -> None:
+    """List the recorded sessions, newest first.
+
+    On a terminal long ids are cut to what 'caw resume' and 'caw show' need.
+    """
+    query = SessionQuery(limit=limit, provider=provider, cursor=cursor)
+    page = list_page(open_records(given), query)
+    if as_json:
+        _print_lines(page)
+        return
+    ids = [each.info.session_id for each in page.sessions]
+    shown = _short(ids) if sys.stdout.isatty() else ids
+    rows = [
+        (name, local_time(each.updated_at), each.info.provider, str(each.num_turns), each.title)
+        for name, each in zip(shown, page.sessions, strict=True)
+    ]
+    print_table(("ID", "UPDATED", "PROVIDER", "TURNS", "TITLE"), rows)
+    for session_id, reason in page.unreadable:
+        click.echo(plain(f"unreadable: {session_id}: {reason}"), err=True)
+    if page.next_cursor:
+        click.echo(plain(f"more with: --cursor {page.next_cursor}"), err=True)
+
+
+def local_time(moment: str) -> str:
+    """Return an ISO 8601 time as people here read it; as it is if it is none."""
+    with contextlib.suppress(ValueError):
+        return f"{datetime.fromisoformat(moment).astimezone():%Y-%m-%d %H:%M}"
+    return moment
+
+
+def _short(ids: list[str]) -> list[str]:
+    length = _SHORT
+    while len({name[:length] for name in ids}) < len(set(ids)):
+        length += 4
+    return [name[:length] if _UUID.fullmatch(name) else name for name in ids]
+
+
+def _print_lines(page: SessionPage) -> None:
+    for each in page.sessions:
+        # The key is a secret, and lists end up in logs.
+        info = attrs.evolve(each.info, resume_key=None)
+        print_line(
+            {
+                "type": "session",
+                "num_turns": each.num_turns,
+                "title": each.title,
+                "updated_at": each.updated_at,
+                **session_info_to_dict(info),
+            },
+        )
+    for session_id, reason in page.unreadable:
+        print_line({"type": "unreadable", "session_id": session_id, "reason": reason})
+    print_line({"type": "page", "next_cursor": page.next_cursor})

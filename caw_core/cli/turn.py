@@ -1,0 +1,97 @@
+"""One turn on the command line, and what shows it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from caw_core.cli.turn_lines import TurnLines
+from caw_core.cli.turn_screen import TurnScreen
+from caw_core.errors import SessionStateError, TurnInterruptedError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+    from typing import Any
+
+    from caw_core.events import Event
+    from caw_core.session import Session
+    from caw_core.trajectory import Turn
+
+
+class View(Protocol):
+    """Shows turns, for people or for programs."""
+
+    def say(self, message: str) -> None:
+        """Tell something that is no part of a turn."""
+
+    def begin(self, provider: str) -> None:
+        """A turn begins."""
+
+    def show(self, event: Event) -> None:
+        """Something happened in it."""
+
+    def end(self, session: Session, turn: Turn) -> None:
+        """It came to its end."""
+
+    def fail(self, error: BaseException, session: Session | None, turn: Turn | None) -> None:
+        """It, or opening its session, failed; the error itself is told elsewhere."""
+
+    def close(self) -> None:
+        """Leave the terminal as it was; idempotent."""
+
+
+def make_view(given: Mapping[str, Any]) -> View:
+    """Return the view that ``--json``, ``--stream`` and ``--quiet`` ask for."""
+    stream: bool | None = given["stream"]
+    if given["as_json"]:
+        return TurnLines(deltas=bool(stream), quiet=given["quiet"])
+    return TurnScreen(stream=stream is not False, quiet=given["quiet"])
+
+
+def run_turn(session: Session, prompt: str, view: View) -> Turn:
+    """Send *prompt* and show what happens.
+
+    Raises:
+        CawError: as `Session.send` does.
+        TurnInterruptedError: the turn was interrupted by the agent's side.
+        KeyboardInterrupt: the turn was interrupted and has ended.
+    """
+    turn: Turn | None = None
+    view.begin(session.provider)
+    try:
+        with session.stream(prompt) as stream:
+            try:
+                for event in stream:
+                    view.show(event)
+            finally:
+                stream.close()
+                turn = stream.turn
+        if turn is None or turn.status == "interrupted":
+            msg = "the turn was interrupted"
+            raise TurnInterruptedError(msg)
+    except BaseException as error:
+        view.fail(error, session, turn)
+        raise
+    finally:
+        view.close()
+    view.end(session, turn)
+    return turn
+
+
+def save_handle(session: Session, file: Path | None) -> None:
+    """Write the session's resume handle to *file*, readable by its owner alone."""
+    if file is None:
+        return
+    try:
+        handle = session.resume_handle
+    except SessionStateError:
+        # The turn failed before the agent gave its key; that failure is what is told.
+        return
+    import os
+
+    # A new file under the final name: an old one might be readable by others.
+    part = file.with_name(f"{file.name}.part")
+    part.unlink(missing_ok=True)
+    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
+        out.write(handle + "\n")
+    part.replace(file)

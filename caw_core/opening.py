@@ -1,0 +1,182 @@
+"""How a session comes to be: new, resumed, or forked from another."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any, cast
+
+import attrs
+
+from caw_core.bounded import call_within
+from caw_core.errors import ConfigError, PersistError, ProviderError, UnsupportedError
+from caw_core.handles import check_session_id, new_session_id
+from caw_core.permissions import PermissionDesk
+from caw_core.provider import ForkableSession, ResumeRequest, StartRequest
+from caw_core.session import Session
+from caw_core.settings import check_metadata
+from caw_core.trajectory import SessionInfo, Trajectory
+from caw_core.turn_run import utc_now
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from caw_core.plugins import AgentPlugins
+    from caw_core.provider import ProviderSession
+    from caw_core.settings import Settings
+    from caw_core.storage import Lease
+    from caw_core.trajectory import Turn
+
+
+class SessionOpener:
+    """Opens sessions of one provider with one agent's settings.
+
+    Each way holds to one order: check the options, take the lease, read the record, ask the
+    provider, write the head of the record. What fails undoes what came before it.
+    """
+
+    def __init__(self, plugins: AgentPlugins, settings: Settings) -> None:
+        self._plugins = plugins
+        self._settings = settings
+
+    def start(self, session_id: str | None, metadata: Mapping[str, Any] | None) -> Session:
+        """Open a new session; see `caw_core.Agent.start_session`."""
+        plugins = self._plugins
+        new_id = new_session_id() if session_id is None else check_session_id(session_id)
+        request = self._settings.request(plugins.info, new_id)
+        with self._leased(new_id) as leases:
+            self._refuse_existing(session_id)
+            info = self._head(request, metadata)
+            return self._open(info, (), request, leases, lambda: plugins.start_session(request))
+
+    def resume(self, session_id: str, key: str, metadata: Mapping[str, Any] | None) -> Session:
+        """Continue a session; see `caw_core.Agent.resume_session`."""
+        plugins = self._plugins
+        self._settings.resolve(plugins.info)
+        with self._leased(session_id) as leases:
+            record = plugins.load_trajectory(session_id)
+            request = self._settings.request(plugins.info, session_id, record)
+            resume = _resume_request(request, key, record)
+            info = attrs.evolve(self._head(request, metadata, record), resume_key=key)
+            turns = record.turns if record else ()
+            return self._open(info, turns, request, leases, lambda: plugins.resume_session(resume))
+
+    def fork(
+        self,
+        parent: Session,
+        session_id: str | None,
+        metadata: Mapping[str, Any] | None,
+    ) -> Session:
+        """Open a session that begins with another's history; see `Session.fork`."""
+        plugins = self._plugins
+        capabilities = plugins.info.capabilities
+        if not capabilities & {"fork", "record_resume"}:
+            msg = f"the provider {plugins.info.name!r} cannot fork a session"
+            raise UnsupportedError(msg, provider=plugins.info.name, options=("fork",))
+        new_id = new_session_id() if session_id is None else check_session_id(session_id)
+        request = attrs.evolve(
+            parent.request,
+            session_id=new_id,
+            permission_desk=PermissionDesk(self._settings.on_permission),
+        )
+        history = parent.trajectory
+        with self._leased(new_id) as leases:
+            self._refuse_existing(session_id)
+            info = attrs.evolve(
+                self._head(request, metadata, history),
+                created_at=utc_now(),
+                forked_from=parent.session_id,
+            )
+
+            def ask() -> ProviderSession:
+                if "fork" in capabilities:
+                    return cast("ForkableSession", parent.link.session()).fork(request)
+                record = Trajectory.of(info, history.turns)
+                return plugins.resume_session(_resume_request(request, new_id, record))
+
+            session = self._open(info, history.turns, request, leases, ask)
+        for turn in history.turns:
+            session.recorder.record_turn(session.info, turn)
+        return session
+
+    @contextlib.contextmanager
+    def _leased(self, session_id: str) -> Iterator[Sequence[Lease]]:
+        leases = self._plugins.lease_session(session_id)
+        try:
+            yield leases
+        except BaseException:
+            for lease in leases:
+                lease.release()
+            raise
+
+    def _refuse_existing(self, session_id: str | None) -> None:
+        if session_id is not None and self._plugins.load_trajectory(session_id) is not None:
+            msg = f"there is a session {session_id!r} already; resume it, or choose another id"
+            raise ConfigError(msg)
+
+    def _head(
+        self,
+        request: StartRequest,
+        metadata: Mapping[str, Any] | None,
+        record: Trajectory | None = None,
+    ) -> SessionInfo:
+        before = dict(record.metadata) if record else {}
+        return SessionInfo(
+            session_id=request.session_id,
+            provider=self._plugins.info.name,
+            model=request.model or "",
+            created_at=record.created_at if record and record.created_at else utc_now(),
+            system_prompt=request.system_prompt,
+            reasoning=request.reasoning or "",
+            cwd=str(request.cwd),
+            permissions=request.permissions,
+            forked_from=record.forked_from if record else "",
+            metadata={**before, **self._settings.metadata, **check_metadata(metadata or {})},
+            extra=record.extra if record else {},
+        )
+
+    def _open(
+        self,
+        info: SessionInfo,
+        turns: Sequence[Turn],
+        request: StartRequest,
+        leases: Sequence[Lease],
+        ask: Callable[[], ProviderSession],
+    ) -> Session:
+        options = self._settings.resolve(self._plugins.info)
+        agent_session = self._ask(info, ask)
+        session = Session(
+            opener=self,
+            plugins=self._plugins,
+            settings=self._settings,
+            agent_session=agent_session,
+            info=info,
+            turns=turns,
+            request=request,
+            options=options,
+            leases=leases,
+        )
+        failures = session.recorder.record_head(session.info)
+        if failures:
+            agent_session.close()
+            msg = "the session was not opened: a storage refused it"
+            raise PersistError(msg, failures)
+        return session
+
+    def reopen(self, request: StartRequest, key: str, record: Trajectory) -> ProviderSession:
+        """Have the provider continue a session whose own side was lost."""
+        resume = _resume_request(request, key, record)
+        return self._ask(record, lambda: self._plugins.resume_session(resume))
+
+    def _ask(self, info: SessionInfo, ask: Callable[[], ProviderSession]) -> ProviderSession:
+        seconds = self._settings.deadlines.start
+        try:
+            return call_within(seconds, "start", ask, lambda late: late.close())
+        except ProviderError as error:
+            error.provider = error.provider or info.provider
+            error.session_id = error.session_id or info.session_id
+            raise
+
+
+def _resume_request(request: StartRequest, key: str, record: Trajectory | None) -> ResumeRequest:
+    fields = {field.name: getattr(request, field.name) for field in attrs.fields(StartRequest)}
+    return ResumeRequest(**fields, resume_key=key, trajectory=record)
