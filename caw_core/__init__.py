@@ -15,17 +15,25 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from caw_core.agent import Agent
+    from caw_core.attachments import Attachment
     from caw_core.blocks import (
         Block,
         ImageBlock,
+        SteerBlock,
         TextBlock,
         ThinkingBlock,
         ToolUse,
         UnknownBlock,
     )
+    from caw_core.budget import Budget
     from caw_core.deadlines import Deadlines
+    from caw_core.health import Health
     from caw_core.hookspecs import hookimpl
+    from caw_core.mcp import McpServer
+    from caw_core.permissions import Decision, PermissionRequest, allow, allow_always, deny
     from caw_core.provider import (
+        ModelInfo,
+        NativeSession,
         Prompt,
         ProviderInfo,
         ProviderSession,
@@ -40,15 +48,27 @@ if TYPE_CHECKING:
         register_provider,
     )
     from caw_core.session import Session
+    from caw_core.steering import SteerReceipt
     from caw_core.stream import TurnStream
+    from caw_core.structured import StructuredAnswer
+    from caw_core.tools import ModelTier, ToolGroup
     from caw_core.trajectory import SessionInfo, Trajectory, Turn
     from caw_core.usage import UsageStats
 
 __all__ = [
     "Agent",
+    "Attachment",
     "Block",
+    "Budget",
     "Deadlines",
+    "Decision",
+    "Health",
     "ImageBlock",
+    "McpServer",
+    "ModelInfo",
+    "ModelTier",
+    "NativeSession",
+    "PermissionRequest",
     "PluginRegistry",
     "Prompt",
     "ProviderInfo",
@@ -58,15 +78,22 @@ __all__ = [
     "Session",
     "SessionInfo",
     "StartRequest",
+    "SteerBlock",
+    "SteerReceipt",
+    "StructuredAnswer",
     "TextBlock",
     "ThinkingBlock",
+    "ToolGroup",
     "ToolUse",
     "Trajectory",
     "Turn",
     "TurnStream",
     "UnknownBlock",
     "UsageStats",
+    "allow",
+    "allow_always",
     "default_registry",
+    "deny",
     "hookimpl",
     "installed_providers",
     "register_provider",
@@ -74,10 +101,31 @@ __all__ = [
 
 _HOMES = {
     "agent": ("Agent",),
-    "blocks": ("Block", "ImageBlock", "TextBlock", "ThinkingBlock", "ToolUse", "UnknownBlock"),
+    "attachments": ("Attachment",),
+    "blocks": (
+        "Block",
+        "ImageBlock",
+        "SteerBlock",
+        "TextBlock",
+        "ThinkingBlock",
+        "ToolUse",
+        "UnknownBlock",
+    ),
+    "budget": ("Budget",),
     "deadlines": ("Deadlines",),
+    "health": ("Health",),
     "hookspecs": ("hookimpl",),
+    "mcp": ("McpServer",),
+    "permissions": (
+        "Decision",
+        "PermissionRequest",
+        "allow",
+        "allow_always",
+        "deny",
+    ),
     "provider": (
+        "ModelInfo",
+        "NativeSession",
         "Prompt",
         "ProviderInfo",
         "ProviderSession",
@@ -92,8 +140,18 @@ _HOMES = {
         "register_provider",
     ),
     "session": ("Session",),
+    "steering": ("SteerReceipt",),
     "stream": ("TurnStream",),
-    "trajectory": ("SessionInfo", "Trajectory", "Turn"),
+    "structured": ("StructuredAnswer",),
+    "tools": (
+        "ModelTier",
+        "ToolGroup",
+    ),
+    "trajectory": (
+        "SessionInfo",
+        "Trajectory",
+        "Turn",
+    ),
     "usage": ("UsageStats",),
 }
 

@@ -5,12 +5,10 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
-from caw_core.errors import (
-    NotResumableError,
-    ResumeHandleError,
-)
+from caw_core.errors import NotResumableError, ResumeHandleError
 from caw_core.handles import (
     ResumeHandle,
     check_resume_key,
@@ -18,13 +16,11 @@ from caw_core.handles import (
     is_session_id,
     looks_like_handle,
 )
+from caw_core.health import Health, probe
 from caw_core.opening import SessionOpener
 from caw_core.plugin_check import check_plugin
 from caw_core.plugins import AgentPlugins, RecordPlugins
-from caw_core.provider import (
-    ProviderInfo,
-    Readiness,
-)
+from caw_core.provider import NativeSession, ProviderInfo, Readiness
 from caw_core.registry import PluginRegistry, default_registry
 from caw_core.selection import choose_provider
 from caw_core.session import Session
@@ -33,12 +29,12 @@ from caw_core.trajectory import Trajectory
 from caw_core.twins import call_in_thread, call_or_discard
 
 if TYPE_CHECKING:
-
-    pass
+    import os
 
 log = logging.getLogger("caw.agent")
 # A library is quiet until its user asks: see docs/reference for the loggers below "caw".
 logging.getLogger("caw").addHandler(logging.NullHandler())
+
 
 class Agent:
     """A coding agent with its settings; opens sessions with it.
@@ -170,7 +166,7 @@ class Agent:
 
     def resume_session(
         self,
-        resume_handle: str,
+        resume_handle: str | NativeSession,
         *,
         metadata: Mapping[str, Any] | None = None,
     ) -> Session:
@@ -180,7 +176,8 @@ class Agent:
         Without one the conversation continues all the same and the record starts empty.
 
         Args:
-            resume_handle: what `Session.resume_handle` gave; with a storage a bare session id too.
+            resume_handle: what `Session.resume_handle` gave; with a storage a bare session id too;
+                or one of `find_sessions`, whose history is read into the record.
             metadata: added to the record's.
 
         Raises:
@@ -190,6 +187,10 @@ class Agent:
             SessionBusyError: another process has the session open.
             ConfigError, PluginError, ProviderError, PersistError: as for `start_session`.
         """
+        if isinstance(resume_handle, NativeSession):
+            plugins = self._plugins_for(resume_handle.provider)
+            _check_provider(plugins, resume_handle.provider)
+            return self._opener(plugins).take_over(resume_handle, metadata)
         handle, session_id = self._read_handle(resume_handle)
         if handle is None:
             record = self._stored(session_id)
@@ -227,7 +228,7 @@ class Agent:
 
     async def resume_session_async(
         self,
-        resume_handle: str,
+        resume_handle: str | NativeSession,
         *,
         metadata: Mapping[str, Any] | None = None,
     ) -> Session:
@@ -246,6 +247,46 @@ class Agent:
         async with session:
             await session.send_async(prompt)
         return session.trajectory
+
+    # ----------------------------------------------------------------------- the agent itself
+
+    def check_health(self, *, live: bool = False) -> Health:
+        """Say how the provider is: program, version, credentials; no network and no cost.
+
+        Args:
+            live: also send one small prompt, which spends tokens, and say what came of it.
+        """
+        readiness = self.check_ready()
+        if not live or not readiness.ready:
+            return Health(provider=self.provider, readiness=readiness)
+        return probe(self, readiness)
+
+    async def check_health_async(self, *, live: bool = False) -> Health:
+        """Do as `check_health`."""
+        return await call_in_thread(self.check_health, live=live)
+
+    def find_sessions(self, cwd: str | os.PathLike[str] | None = None) -> list[NativeSession]:
+        """List the conversations in the agent's own store, newest first.
+
+        Those that a user held in the agent's own interface are among them; `resume_session` takes
+        one over.
+
+        Args:
+            cwd: the folder in which they were held; default the agent's.
+
+        Raises:
+            UnsupportedError: the provider cannot list them.
+        """
+        given = self._settings.given
+        folder = Path(cwd).expanduser().absolute() if cwd is not None else given.get("cwd")
+        return self._plugins.find_sessions(folder or Path.cwd(), given.get("env", {}))
+
+    async def find_sessions_async(
+        self,
+        cwd: str | os.PathLike[str] | None = None,
+    ) -> list[NativeSession]:
+        """Do as `find_sessions`."""
+        return await call_in_thread(self.find_sessions, cwd)
 
     # ------------------------------------------------------------------------------ records
 

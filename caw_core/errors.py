@@ -54,7 +54,11 @@ if TYPE_CHECKING:
 def _rebuild(
     cls: type[BaseException], args: tuple[Any, ...], state: dict[str, Any]
 ) -> BaseException:
-    error = cls.__new__(cls, *args)
+    # The builtin that gives the object its layout; ``cls.__new__`` may be the one of another base.
+    layout = cls
+    while layout.__module__ != "builtins":
+        layout = layout.__base__  # type: ignore[assignment]  # an exception, as cls is one
+    error = layout.__new__(cls, *args)
     error.args = args
     error.__dict__.update(state)
     return error

@@ -87,7 +87,7 @@ class ResumeHandle:
         """
         try:
             data = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             msg = "the handle is not valid JSON"
             raise ResumeHandleError(msg) from error
         if not isinstance(data, dict):

@@ -27,10 +27,12 @@ from typing import TYPE_CHECKING
 import pluggy
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from caw_core.interactive import InteractiveRequest, InteractiveResult
     from caw_core.provider import (
+        NativeSession,
         ProviderInfo,
         ProviderSession,
         Readiness,
@@ -117,6 +119,27 @@ class ProviderSpecs:
         :return: a `caw_core.provider.Readiness`. A provider without this hook counts as ready.
         """
 
+    @hookspec(firstresult=True)
+    def find_sessions(self, cwd: Path, env: Mapping[str, str | None]) -> list[NativeSession]:
+        """List the conversations that the agent's own store holds for a folder.
+
+        They may have been made by the agent's own user interface. Reads files, starts a program
+        where it must; spends no tokens.
+
+        :param cwd: the folder, absolute.
+        :param env: variables that change where the agent keeps its store, as in `StartRequest`.
+        :return: newest first. Without this hook the caller gets an `UnsupportedError`.
+        """
+
+    @hookspec(firstresult=True)
+    def read_session(self, native: NativeSession) -> Trajectory:
+        """Read a conversation of the agent's own into a record, as far as its store tells.
+
+        :param native: one of those that `find_sessions` returned.
+        :return: the record; its session id is given by the core.
+        :raises NotResumableError: it is gone.
+        """
+
 
 # ------------------------------------------------------------------------------- a storage's hooks
 
@@ -162,6 +185,7 @@ class StorageSpecs:
             storage is then asked. A turn that was never finished comes back as ``unknown``.
         :raises StorageError: whenever that is not certain. A storage that is down must never look
             like one that does not have the session.
+        :raises TrajectoryError: the session is there and its record is damaged.
         """
 
     @hookspec(firstresult=True)
@@ -170,6 +194,7 @@ class StorageSpecs:
 
         :param query: filter and page.
         :return: one page; None if this storage cannot list.
+        :raises ConfigError: the cursor is not one of this storage's.
         """
 
     @hookspec

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from caw_core.plugins import AgentPlugins
-    from caw_core.provider import ProviderSession
+    from caw_core.provider import NativeSession, ProviderSession
     from caw_core.settings import Settings
     from caw_core.storage import Lease
     from caw_core.trajectory import Turn
@@ -59,6 +59,29 @@ class SessionOpener:
             info = attrs.evolve(self._head(request, metadata, record), resume_key=key)
             turns = record.turns if record else ()
             return self._open(info, turns, request, leases, lambda: plugins.resume_session(resume))
+
+    def take_over(self, native: NativeSession, metadata: Mapping[str, Any] | None) -> Session:
+        """Continue a conversation of the agent's own; see `caw_core.Agent.resume_session`."""
+        plugins = self._plugins
+        new_id = new_session_id()
+        with self._leased(new_id) as leases:
+            record = attrs.evolve(plugins.read_session(native), session_id=new_id)
+            request = self._settings.request(plugins.info, new_id, record)
+            resume = _resume_request(request, native.resume_key, record)
+            info = attrs.evolve(
+                self._head(request, metadata, record),
+                resume_key=native.resume_key,
+            )
+            session = self._open(
+                info,
+                record.turns,
+                request,
+                leases,
+                lambda: plugins.resume_session(resume),
+            )
+        for turn in record.turns:
+            session.recorder.record_turn(session.info, turn)
+        return session
 
     def fork(
         self,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 import pluggy
@@ -14,11 +13,11 @@ from caw_core.plugin_check import implementations, is_wrapper
 from caw_core.provider import ProviderSession, Readiness
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from caw_core.interactive import InteractiveRequest, InteractiveResult
-    from caw_core.provider import ProviderInfo, ResumeRequest, StartRequest
+    from caw_core.provider import NativeSession, ProviderInfo, ResumeRequest, StartRequest
     from caw_core.storage import Lease, SessionPage, SessionQuery
     from caw_core.trajectory import SessionInfo, Trajectory, Turn
 
@@ -201,6 +200,20 @@ class AgentPlugins(RecordPlugins):
             raise self._unsupported("start_interactive")
         return cast("InteractiveResult", answer)
 
+    def find_sessions(self, cwd: Path, env: Mapping[str, str | None]) -> list[NativeSession]:
+        """Have the provider list the conversations in the agent's own store."""
+        answer = self._hook.find_sessions(cwd=cwd, env=env)
+        if answer is None:
+            raise self._unsupported("find_sessions")
+        return cast("list[NativeSession]", answer)
+
+    def read_session(self, native: NativeSession) -> Trajectory:
+        """Have the provider read one of them into a record."""
+        answer = self._hook.read_session(native=native)
+        if answer is None:
+            raise self._unsupported("read_session")
+        return cast("Trajectory", answer)
+
     def resume_key_from_trajectory(self, trajectory: Trajectory) -> str | None:
         """Have the provider find the key in a record."""
         key = self._hook.resume_key_from_trajectory(trajectory=trajectory)
@@ -223,8 +236,12 @@ class AgentPlugins(RecordPlugins):
         return UnsupportedError(msg, provider=self.provider_name, options=(hook,))
 
 
-def _parts(observer: object) -> tuple[SimpleNamespace, SimpleNamespace]:
-    wrapping, listening = SimpleNamespace(), SimpleNamespace()
+class _Part:
+    """Some of an observer's hooks, as a plugin."""
+
+
+def _parts(observer: object) -> tuple[_Part, _Part]:
+    wrapping, listening = _Part(), _Part()
     for hook, function in implementations(observer):
         setattr(wrapping if is_wrapper(function) else listening, hook, function)
     return wrapping, listening

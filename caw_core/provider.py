@@ -67,6 +67,29 @@ class ModelInfo:
 
 
 @attrs.frozen(kw_only=True)
+class NativeSession:
+    """A conversation in the agent's own store, e.g. one from its own user interface.
+
+    Attributes:
+        provider: the provider's name.
+        resume_key: what continues it; a secret.
+        cwd: the folder in which it was held.
+        title: what it is about: the agent's own title, else the beginning of the first prompt.
+        updated_at: when something last happened in it, ISO 8601 with offset.
+        path: the file that holds it, where it is one.
+        env: the variables with which it was found.
+    """
+
+    provider: str
+    resume_key: str = attrs.field(repr=False)
+    cwd: str = ""
+    title: str = ""
+    updated_at: str = ""
+    path: str = ""
+    env: Mapping[str, str | None] = attrs.field(factory=dict, repr=lambda env: repr(sorted(env)))
+
+
+@attrs.frozen(kw_only=True)
 class OptionSupport:
     """How a provider honours an option: ``native``, ``emulated`` (say how) or ``unsupported``."""
 
@@ -87,6 +110,10 @@ class Readiness:
         hint: what to do about it, e.g. a command.
         program_path: the program that would be started.
         version: its version, where that is known without starting anything slow.
+        tested_versions: the range of versions that the provider was tested with, for people.
+        tested: whether ``version`` is in it; None if that is not known.
+        credentials: what was seen of credentials, e.g. ``"OPENAI_API_KEY"`` or ``"auth.json"``;
+            never a value.
     """
 
     ready: bool
@@ -94,6 +121,9 @@ class Readiness:
     hint: str = ""
     program_path: str = ""
     version: str = ""
+    tested_versions: str = ""
+    tested: bool | None = None
+    credentials: str = ""
 
 
 @attrs.frozen(kw_only=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from caw_core.errors import CawError, NotReadyError, UnknownProviderError
+from caw_core.errors import NotReadyError, UnknownProviderError
 from caw_core.plugins import AgentPlugins
 
 if TYPE_CHECKING:

@@ -258,7 +258,9 @@ class TurnRun:
 
     def _wait(self, pause: Waiting) -> bool:
         self._handle(pause)
-        log.warning("session %s waits until %s: %s", self._session.session_id, pause.until, pause.reason)
+        log.warning(
+            "session %s waits until %s: %s", self._session.session_id, pause.until, pause.reason
+        )
         self._waiting = True
         begun = time.monotonic()
         interrupted = self._stopping.wait(pause.seconds)
