@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
 from caw_core.provider import StartRequest
 from caw_provider_local import LocalProvider
 from caw_provider_local.cancellation import Cancellation
 from caw_provider_local.pool import POOL, ModelKey
 from caw_provider_local.weights import SMOLLM2, WeightsFile, models_dir
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from caw_core.blocks import TextBlock, ThinkingBlock
 from caw_core.errors import ContextLimitError, ProtocolError
 from caw_core.events import Notice, Progress, TextDelta, TurnEnded, UsageReported

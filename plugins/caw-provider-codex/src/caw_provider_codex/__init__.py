@@ -1,1 +1,5 @@
-"""caw provider for OpenAI Codex, kept alive between turns over its app-server protocol."""
+"""caw provider for OpenAI Codex."""
+
+from caw_provider_codex.provider import CodexProvider
+
+__all__ = ["CodexProvider"]

@@ -118,7 +118,7 @@ class TurnDecoder:
     def feed(self, line: bytes) -> list[Event]:
         """Decode one line; one that is no object is kept as it is. Never raises."""
         message = parse_line(line)
-        if message is None:
+        if message is None or "method" not in message:
             return [unreadable(line)]
         return self.decode(message)
 

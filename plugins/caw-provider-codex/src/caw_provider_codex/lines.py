@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
 
 import attrs
 
-if TYPE_CHECKING:
-    from caw_core.blocks import JSON
+from caw_core.blocks import JSON
 
 
 def parse_line(line: bytes) -> dict[str, JSON] | None:

@@ -6,11 +6,11 @@ Nothing here waits, runs or keeps anything: `steps_of` reads a prompt, `error_of
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
+
 from caw_core.errors import (
     AuthError,
     ConnectionFailedError,
@@ -21,6 +21,9 @@ from caw_core.errors import (
     ProtocolError,
     ProviderError,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 WORDS = frozenset(
     {

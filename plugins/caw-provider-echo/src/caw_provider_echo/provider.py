@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from caw_core import hookimpl
 from caw_core.errors import ConfigError
 from caw_core.provider import (
@@ -11,9 +13,10 @@ from caw_core.provider import (
     ResumeRequest,
     StartRequest,
 )
-from caw_core.trajectory import Trajectory
-
 from caw_provider_echo.session import EchoSession
+
+if TYPE_CHECKING:
+    from caw_core.trajectory import Trajectory
 
 _NOTHING_RUNS = OptionSupport(
     support="unsupported",

@@ -6,8 +6,7 @@ import json
 import math
 import re
 import threading
-from collections.abc import Iterator, Mapping
-from typing import Any, cast, get_args
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 from caw_core.errors import ProcessError, ProviderError, SessionStateError
 from caw_core.events import (
@@ -25,11 +24,14 @@ from caw_core.events import (
     UsageReported,
     VendorEvent,
 )
-from caw_core.provider import Prompt, StartRequest
 from caw_core.trajectory import PlanEntry, StopReason
 from caw_core.usage import UsageStats
-
 from caw_provider_echo.directives import Step, error_of, name_json_and_rest, steps_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from caw_core.provider import Prompt, StartRequest
 
 _PIECE = re.compile(r"\s*\S+\s*|\s+")
 

@@ -7,14 +7,19 @@ the request asks for: ``prompt_progress`` (``return_progress``) and ``timings`` 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import attrs
+
 from caw_core.blocks import JSON, TextBlock
 from caw_core.errors import ContextLimitError, ProtocolError, ProviderError
 from caw_core.events import Event, Notice, Progress, TextDelta, TextDone, TurnEnded, UsageReported
-from caw_core.trajectory import StopReason, Trajectory
 from caw_core.usage import UsageStats
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from caw_core.trajectory import StopReason, Trajectory
 
 BLOCK_ID = "answer"
 

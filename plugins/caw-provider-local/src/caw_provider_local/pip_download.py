@@ -10,12 +10,15 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from caw_core.errors import ProcessError, ProviderError
 
-from caw_provider_local.cancellation import Cancellation
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from caw_provider_local.cancellation import Cancellation
 
 _PROGRESS = re.compile(rb"Progress (\d+) of (\d+)")
 """What ``--progress-bar raw`` prints, since pip 24.1; a total of 0 means that it is not known."""

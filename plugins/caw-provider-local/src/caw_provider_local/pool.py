@@ -9,14 +9,18 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
-from caw_core.blocks import JSON
+
 from caw_core.errors import ModelError, ProviderError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from caw_core.blocks import JSON
 
 BATCH_TOKENS = 64
 """How much of a prompt is read between two looks at whether to go on (0.27 s with one thread);

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from caw_core import hookimpl
 from caw_core.errors import ConfigError, ModelError, NotResumableError
@@ -15,12 +16,13 @@ from caw_core.provider import (
     ResumeRequest,
     StartRequest,
 )
-from caw_core.trajectory import Trajectory
-
 from caw_provider_local.chat import Exchange, exchanges_of
 from caw_provider_local.pool import POOL, ModelKey, ModelPool
 from caw_provider_local.session import LocalSession, Prepare, Settings
 from caw_provider_local.weights import SMOLLM2, Weights, WeightsFile, models_dir
+
+if TYPE_CHECKING:
+    from caw_core.trajectory import Trajectory
 
 DEFAULT_MAX_TOKENS = 512
 DEFAULT_N_CTX = 4096

@@ -5,17 +5,20 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING
 
 import attrs
-from caw_core.blocks import JSON
+
 from caw_core.errors import ProviderError, SessionStateError
 from caw_core.events import Event, Notice, TextDelta
-from caw_core.provider import Prompt
-
 from caw_provider_local.cancellation import Cancellation, CancelledError
 from caw_provider_local.chat import Answer, Exchange, messages_of, readable
 from caw_provider_local.pool import ModelKey, ModelPool
 from caw_provider_local.workers import WORKERS
+
+if TYPE_CHECKING:
+    from caw_core.blocks import JSON
+    from caw_core.provider import Prompt
 
 Prepare = Callable[[Callable[[Event], None], Cancellation], None]
 """Puts the weights in place, reporting progress through the first argument."""

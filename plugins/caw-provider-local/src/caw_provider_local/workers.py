@@ -11,9 +11,12 @@ from __future__ import annotations
 import atexit
 import threading
 import time
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from caw_provider_local.cancellation import Cancellation
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from caw_provider_local.cancellation import Cancellation
 
 EXIT_SECONDS = 10.0
 """How long the end of the process waits for all of them together; they stop in well under one."""

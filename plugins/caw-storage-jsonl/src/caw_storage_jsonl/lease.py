@@ -12,11 +12,13 @@ import os
 import socket
 import sys
 import threading
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from caw_core.errors import SessionBusyError
-
 from caw_storage_jsonl import private_files
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 LOCK_NAME = "lease.lock"
 
@@ -52,7 +54,7 @@ class FileLease:
         # A session that never stored anything leaves no empty folder. On Windows an open file
         # cannot be removed, so there it does.
         with contextlib.suppress(OSError):
-            if os.listdir(self._folder) == [LOCK_NAME]:
+            if [path.name for path in self._folder.iterdir()] == [LOCK_NAME]:
                 (self._folder / LOCK_NAME).unlink()
                 self._folder.rmdir()
         os.close(fd)
@@ -74,24 +76,27 @@ def take(folder: Path) -> FileLease:
             # Somebody removed the folder between the two calls.
             continue
         try:
-            state = _read(fd)
-            if not _lock(fd):
-                holder = f"process {state.get('pid', '?')} on {state.get('host', '?')}"
-                msg = (
-                    f"session {folder.name!r} is being written by {holder}. "
-                    "End it there, or wait until it has ended."
-                )
-                raise SessionBusyError(msg, holder=holder)
-            if not _is_at(fd, path):
-                # Its last holder removed the file after we opened it: this lock protects nothing.
-                os.close(fd)
-                continue
-            token = _write(fd)
+            token = _claim(fd, path)
         except BaseException:
-            with contextlib.suppress(OSError):
-                os.close(fd)
+            os.close(fd)
             raise
-        return FileLease(folder, fd, token)
+        if token is not None:
+            return FileLease(folder, fd, token)
+        os.close(fd)
+
+
+def _claim(fd: int, path: Path) -> int | None:
+    """Lock and return the new token; None if the file was removed since it was opened."""
+    state = _read(fd)
+    if not _lock(fd):
+        holder = f"process {state.get('pid', '?')} on {state.get('host', '?')}"
+        msg = (
+            f"session {path.parent.name!r} is being written by {holder}. "
+            "End it there, or wait until it has ended."
+        )
+        raise SessionBusyError(msg, holder=holder)
+    # A lock on a file that its last holder removed would protect nothing.
+    return _write(fd) if _is_at(fd, path) else None
 
 
 def _lock(fd: int) -> bool:

@@ -9,7 +9,7 @@ One JSON object a line, ``\n`` at its end, UTF-8:
 ``text``, ``thinking``, ``image``, ``tool_call``, ``tool_result``
     a block, or half of one, at ``block_index``; the last one of an index counts.
 ``block``
-    a block of a kind that this version does not know, whole under ``block``.
+    a block of any other kind, whole under ``block``.
 ``turn_update``
     what a running turn has besides blocks (usage so far, plan …), whole; the last one counts.
 ``turn_end``
@@ -26,12 +26,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 import attrs
+
 from caw_core.blocks import JSON, Block, ToolUse
 from caw_core.serialize import block_to_dict, session_info_to_dict, turn_to_dict
-from caw_core.trajectory import SessionInfo, Turn
+from caw_core.usage import UsageStats
+
+if TYPE_CHECKING:
+    from caw_core.trajectory import SessionInfo, Turn
 
 SHADOWED = "shadowed"
 
@@ -122,28 +126,29 @@ def turn_lines(
         lines.append(_line("user", {"message": turn.input, **own}, start))
         blocks = written.blocks if written else {}
         written = WrittenTurn(message=turn.input, state=start, blocks=blocks)
-    after = dict(written.blocks)
+    after: dict[int, _Written] = dict(written.blocks)
     for index, block in enumerate(turn.output):
         growing = running and index == len(turn.output) - 1
-        new, after[index] = _block_lines(block, written.blocks.get(index), running, growing)
-        lines += [_line(kind, {**own, "block_index": index, **mine}, rest) for kind, mine, rest in new]
+        new, after[index] = _block_lines(
+            block, written.blocks.get(index), running=running, growing=growing
+        )
+        lines += [
+            _line(kind, {**own, "block_index": index, **mine}, rest) for kind, mine, rest in new
+        ]
     if running and state != written.state:
         lines.append(_line("turn_update", own, state))
     num_blocks = len(turn.output)
     if not running and (
-        lines
-        or not written.ended
-        or (written.state, written.num_blocks) != (state, num_blocks)
+        lines or not written.ended or (written.state, written.num_blocks) != (state, num_blocks)
     ):
         end = {"num_blocks": num_blocks, **attrs.asdict(position)}
         lines.append(_line("turn_end", own | end, state))
-    after = {index: entry for index, entry in after.items() if entry is not None}
     return b"".join(lines), WrittenTurn(
         message=turn.input,
         state=state,
         ended=not running,
         num_blocks=num_blocks,
-        blocks=after,
+        blocks={index: entry for index, entry in after.items() if entry is not None},
     )
 
 
@@ -152,7 +157,7 @@ _NewLine = tuple[str, dict[str, JSON], Mapping[str, JSON]]
 
 
 def _block_lines(
-    block: Block, before: _Written, running: bool, growing: bool
+    block: Block, before: _Written, *, running: bool, growing: bool
 ) -> tuple[list[_NewLine], _Written]:
     old, was_whole = before or (None, False)
     unfinished = running and isinstance(block, ToolUse) and block.status == "running"
@@ -189,6 +194,8 @@ def _state(turn: Turn, *, running: bool) -> dict[str, JSON]:
     if running:
         for part in _END_PARTS:
             document.pop(part, None)
+        if turn.usage == UsageStats():
+            del document["usage"]
     # The existing wrapper's ``user`` lines have no such member, which tells the two apart.
     document.setdefault("started_at", "")
     return document

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import os
 import re
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
+
 from caw_core.errors import ConfigError, TrajectoryError
 from caw_core.handles import is_session_id
 from caw_core.serialize import session_info_from_dict
 from caw_core.storage import SessionPage, SessionQuery, SessionSummary
-from caw_core.trajectory import Trajectory
-
 from caw_storage_jsonl import private_files, record
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from caw_core.trajectory import Trajectory
 
 _WINDOW = 1 << 16
 _TITLE_LENGTH = 80
@@ -90,7 +93,7 @@ def _entries(root: Path) -> Iterator[_Entry]:
 def _written_at(folder: os.DirEntry[str]) -> int:
     for name in (record.TRUTH_NAME, record.SNAPSHOT_NAME, ""):
         try:
-            return os.stat(os.path.join(folder.path, name), follow_symlinks=False).st_mtime_ns
+            return Path(folder.path, name).lstat().st_mtime_ns
         except OSError:
             # Listed all the same: reading it will say what is wrong with it.
             continue
@@ -99,7 +102,8 @@ def _written_at(folder: os.DirEntry[str]) -> int:
 
 def _summary(folder: Path, entry: _Entry) -> SessionSummary | None:
     if not is_session_id(entry.session_id):
-        raise TrajectoryError(f"{folder}: its name is no session id")  # noqa: EM102, TRY003
+        msg = f"{folder}: its name is no session id"
+        raise TrajectoryError(msg)
     if not private_files.is_real_folder(folder):
         return None
     try:
@@ -125,17 +129,68 @@ def _of_record(whole: Trajectory, entry: _Entry) -> SessionSummary:
 
 def _skim(fd: int, size: int) -> tuple[dict[str, Any], int, str] | None:
     """Return head, number of turns and title; None where only the whole record tells them."""
-    num_turns, head = 0, None
-    for line in _backwards(fd, size):
-        if record.is_copy(line):
-            continue
+    window = _WINDOW
+    while True:
+        start = max(0, size - window)
+        head, num_turns = _tail(fd, start, size)
+        if not start or (head is not None and num_turns):
+            break
+        window *= 8
+    if head is None or head.get("version", record.WRAPPER_VERSION) == record.WRAPPER_VERSION:
+        return None
+    title = _first_prompt(fd, size) if num_turns else ""
+    return record.members_of(head), num_turns, title
+
+
+def _tail(fd: int, start: int, size: int) -> tuple[dict[str, Any] | None, int]:
+    data = private_files.read_at(fd, start, size - start)
+    if start:
+        data = data.partition(b"\n")[2]
+    head: dict[str, Any] | None = None
+    head_at: int | None = None
+    num_turns = 0
+    for line in _complete_lines(data):
         if line["type"] == "metadata":
             head = line
-        elif line["type"] == "turn_end" and "metadata_at" in line:
-            num_turns = max(num_turns, line["num_turns"])
-            head = head or _line_at(fd, line["metadata_at"], size)
-        else:
-            num_turns = max(num_turns, line.get("turn_index", -1) + 1)
-        if head is not None and (num_turns or line["type"] == "metadata"):
-            pass
-    return None if head is None else (head, num_turns, "")
+        elif "num_turns" in line:
+            num_turns = max(num_turns, record.count_of(line, "num_turns"))
+            head_at = record.count_of(line, "metadata_at")
+        elif "turn_index" in line:
+            num_turns = max(num_turns, record.count_of(line, "turn_index") + 1)
+    if head is None and head_at is not None:
+        head = next(_lines_from(fd, head_at, size), None)
+    return head, num_turns
+
+
+def _first_prompt(fd: int, size: int) -> str:
+    for line in _lines_from(fd, 0, size):
+        if line["type"] == "user":
+            return _title(str(line.get("message", "")))
+    return ""
+
+
+def _lines_from(fd: int, offset: int, size: int) -> Iterator[dict[str, Any]]:
+    rest = b""
+    while offset < size:
+        data = private_files.read_at(fd, offset, min(_WINDOW, size - offset))
+        offset += len(data)
+        whole, newline, rest = (rest + data).rpartition(b"\n")
+        yield from _complete_lines(whole + newline)
+
+
+def _complete_lines(data: bytes) -> Iterator[dict[str, Any]]:
+    for raw in data.split(b"\n")[:-1]:
+        if raw.strip():
+            line = record.parse_line(raw)
+            if not record.is_copy(line):
+                yield line
+
+
+def _title(prompt: str) -> str:
+    words = " ".join(prompt[: 4 * _TITLE_LENGTH].split())
+    return words if len(words) <= _TITLE_LENGTH else words[: _TITLE_LENGTH - 1] + "…"
+
+
+def _iso(entry: _Entry) -> str:
+    seconds = entry.mtime_ns / 1e9
+    return dt.datetime.fromtimestamp(seconds, tz=dt.UTC).isoformat()

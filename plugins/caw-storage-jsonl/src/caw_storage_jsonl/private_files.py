@@ -14,10 +14,13 @@ import contextlib
 import errno
 import os
 import stat
-from collections.abc import Iterator
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from caw_core.errors import StorageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 _FILE_MODE = 0o600
 _FOLDER_MODE = 0o700
@@ -59,16 +62,19 @@ def open_file(path: Path, flags: int) -> int:
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
     fd = os.open(path, flags | _ALWAYS, _FILE_MODE)
     try:
-        mode = os.fstat(fd).st_mode
-        if not stat.S_ISREG(mode):
-            raise OSError(errno.EISDIR, "it is no regular file", str(path))
-        writable = flags & (os.O_WRONLY | os.O_RDWR)
-        if writable and os.name == "posix" and stat.S_IMODE(mode) != _FILE_MODE:
-            os.fchmod(fd, _FILE_MODE)
+        _make_private(fd, path, writable=bool(flags & (os.O_WRONLY | os.O_RDWR)))
     except BaseException:
         os.close(fd)
         raise
     return fd
+
+
+def _make_private(fd: int, path: Path, *, writable: bool) -> None:
+    mode = os.fstat(fd).st_mode
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EISDIR, "it is no regular file", str(path))
+    if writable and os.name == "posix" and stat.S_IMODE(mode) != _FILE_MODE:
+        os.fchmod(fd, _FILE_MODE)
 
 
 @contextlib.contextmanager

@@ -12,18 +12,20 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
+
 from caw_core.errors import TrajectoryFormatError
 from caw_core.migrations import migrate
 from caw_core.serialize import block_from_dict, trajectory_from_dict
 from caw_core.trajectory import ErrorInfo, Trajectory
-
 from caw_storage_jsonl import private_files
 from caw_storage_jsonl.lines import OWN, RESERVED, SHADOWED, WrittenTurn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
 TRUTH_NAME = "traj.jsonl"
 SNAPSHOT_NAME = "trajectory.json"
@@ -77,20 +79,20 @@ class StoredTurn:
     def begin(self, line: Mapping[str, Any]) -> None:
         """Take a ``user`` line."""
         self.message = line.get("message", "")
-        self.state = _members(line)
+        self.state = members_of(line)
         self.ended = False
 
     def end(self, line: Mapping[str, Any]) -> None:
         """Take a ``turn_end`` line."""
-        self.state = _members(line)
+        self.state = members_of(line)
         self.ended = True
-        self.num_blocks = _count(line, "num_blocks") if "num_blocks" in line else None
+        self.num_blocks = count_of(line, "num_blocks") if "num_blocks" in line else None
 
     def add(self, line: Mapping[str, Any]) -> None:
         """Take a line with a block or half of one."""
         kind = line["type"]
         if "block_index" in line:
-            index = _count(line, "block_index")
+            index = count_of(line, "block_index")
         elif kind == "tool_result":
             index = self._wrapper_call(line.get("id"))
         else:
@@ -106,7 +108,7 @@ class StoredTurn:
             self.blocks[index] = line["block"]
             self.halves.discard(index)
         else:
-            self.blocks[index] = {"type": kind, **_members(line)}
+            self.blocks[index] = {"type": kind, **members_of(line)}
             self.halves.discard(index)
 
     def _call(self, index: int, line: Mapping[str, Any]) -> None:
@@ -123,7 +125,7 @@ class StoredTurn:
         before = self.blocks.get(index, {})
         call = {"type": "tool_use", "id": line.get("id"), "name": line.get("name")}
         call["arguments"] = before.get("arguments", {})
-        self.blocks[index] = {**call, **_members(line)}
+        self.blocks[index] = {**call, **members_of(line)}
         self.halves.discard(index)
 
     def _wrapper_call(self, call_id: object) -> int:
@@ -176,6 +178,7 @@ class Truth:
         self.head_line = b""
         self.metadata_at = 0
         self.version = WRAPPER_VERSION
+        self.taken_over = False
         self.turns: dict[int, StoredTurn] = {}
         self.end = 0
         self.unterminated = False
@@ -186,27 +189,39 @@ class Truth:
         """Whether no line was ever completed."""
         return not self.head and not self.turns
 
+    def is_settled(self, index: int) -> bool:
+        """Whether the lines alone tell the turn.
+
+        A session of the existing wrapper is taken over by writing what only its snapshot knows
+        and then, last, a head. Without that head such a turn may have been cut short.
+        """
+        turn = self.turns.get(index)
+        if turn is None:
+            return False
+        return self.taken_over or (bool(self.head) and turn.version == WRAPPER_VERSION)
+
     def take(self, line: Mapping[str, Any]) -> None:
         """Take the next line."""
         kind = line["type"]
         if is_copy(line):
             return
         if kind == "metadata":
-            self.head = _members(line)
+            self.head = members_of(line)
             # An own reading of the version: only `migrate` may judge one that is not known.
             version = self.head.get("version", WRAPPER_VERSION)
             self.version = version if isinstance(version, int) else WRAPPER_VERSION
+            self.taken_over |= self.version > WRAPPER_VERSION
         elif kind == "user":
             self._begin(line).begin(line)
         elif kind == "turn_end":
             self._turn(line, new="num_blocks" in line).end(line)
         elif kind == "turn_update":
-            self._turn(line, new=True).state = _members(line)
+            self._turn(line, new=True).state = members_of(line)
         elif kind in OWN or "block_index" in line:
             self._turn(line, new="block_index" in line).add(line)
 
     def _begin(self, line: Mapping[str, Any]) -> StoredTurn:
-        index = _count(line, "turn_index")
+        index = count_of(line, "turn_index")
         if "started_at" in line:
             turn = self.turns.get(index)
             if turn is None or turn.version == WRAPPER_VERSION:
@@ -219,7 +234,7 @@ class Truth:
         return turn
 
     def _turn(self, line: Mapping[str, Any], *, new: bool) -> StoredTurn:
-        index = _count(line, "turn_index")
+        index = count_of(line, "turn_index")
         turn = (self.turns if new else self._wrapper_turns).get(index)
         if turn is None:
             msg = f"belongs to turn {index}, which has not begun"
@@ -302,14 +317,12 @@ def complete(truth: Truth, folder: Path, session_id: str) -> Trajectory | None:
     path = folder / TRUTH_NAME
     record = None
     if not truth.head:
-        # Nothing yet, or a session that was being taken over from its snapshot; the head is the
-        # last line of that.
         record = _snapshot(folder, session_id)
     if record is None and not truth.is_empty:
         with naming_file(path):
             record = truth.trajectory(session_id)
-        if truth.version == WRAPPER_VERSION:
-            record = _completed(record, folder, session_id)
+        if not truth.taken_over:
+            record = _completed(record, truth, folder, session_id)
     if record is not None and record.session_id != session_id:
         raise TrajectoryFormatError([f"{path}: holds session {record.session_id!r}"])
     return record
@@ -324,7 +337,7 @@ def _parse_file(path: Path) -> Truth:
     return parse_truth(data, path)
 
 
-def _completed(record: Trajectory, folder: Path, session_id: str) -> Trajectory:
+def _completed(record: Trajectory, truth: Truth, folder: Path, session_id: str) -> Trajectory:
     try:
         snapshot = _snapshot(folder, session_id)
     except TrajectoryFormatError:
@@ -333,11 +346,12 @@ def _completed(record: Trajectory, folder: Path, session_id: str) -> Trajectory:
     if snapshot is None:
         return record
     # It wrote the lines of a turn when the turn was over, but the snapshot also in between.
+    told = [turn for turn in record.turns if truth.is_settled(turn.index)]
     begun = [
         attrs.evolve(turn, status="unknown", error=_UNFINISHED)
-        for turn in snapshot.turns[record.num_turns :]
+        for turn in snapshot.turns[len(told) :]
     ]
-    return Trajectory.of(snapshot.info, (*record.turns, *begun))
+    return Trajectory.of(snapshot.info, (*told, *begun))
 
 
 def _snapshot(folder: Path, session_id: str) -> Trajectory | None:
@@ -356,7 +370,8 @@ def _snapshot(folder: Path, session_id: str) -> Trajectory | None:
     return record if record.session_id else attrs.evolve(record, session_id=session_id)
 
 
-def _members(line: Mapping[str, Any]) -> dict[str, Any]:
+def members_of(line: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the members of the value that stands on a line, without the line's own."""
     own = OWN.get(line["type"], OWN["text"])
     shadowed = line.get(SHADOWED, {})
     if not isinstance(shadowed, dict):
@@ -368,7 +383,8 @@ def _members(line: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _count(line: Mapping[str, Any], member: str) -> int:
+def count_of(line: Mapping[str, Any], member: str) -> int:
+    """Return a member that counts something, or raise `DamagedLineError`."""
     value = line.get(member)
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         msg = f"its {member} is no count"

@@ -7,16 +7,20 @@ import json
 import os
 import shutil
 import threading
-from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import attrs
+
 from caw_core.errors import StorageError
 from caw_core.serialize import trajectory_to_dict
-from caw_core.trajectory import SessionInfo, Turn
-
 from caw_storage_jsonl import lease, private_files, record
 from caw_storage_jsonl.lines import Position, WrittenTurn, metadata_line, turn_lines
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from caw_core.trajectory import SessionInfo, Turn
 
 TURNS_NAME = "turns"
 
@@ -83,7 +87,7 @@ class SessionWriter:
                     if entry.is_dir(follow_symlinks=False):
                         shutil.rmtree(entry.path)
                     elif entry.name != lease.LOCK_NAME:
-                        os.unlink(entry.path)
+                        Path(entry.path).unlink()
             return any(found)
 
     def _remove(self, name: str) -> bool:
@@ -136,13 +140,11 @@ class SessionWriter:
         lines = b"\n" if truth.unterminated else b""
         os.ftruncate(fd, truth.end)
         turns = set(truth.turns)
-        if truth.version == record.WRAPPER_VERSION:
+        if not truth.taken_over:
             # From now on the lines are the truth, so what only the snapshot knows goes there.
             old = record.complete(truth, self._folder, session_id)
             missing = [
-                turn
-                for turn in (old.turns if old else ())
-                if not truth.head or turn.index not in truth.turns
+                turn for turn in (old.turns if old else ()) if not truth.is_settled(turn.index)
             ]
             turns.update(turn.index for turn in missing)
             position = Position(num_turns=len(turns), metadata_at=truth.metadata_at)

@@ -1,0 +1,56 @@
+"""Whether codex could start a session now, from what lies on this disk and in the environment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from caw_provider_codex.fields import mapping, text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+KEY_VARIABLES: Final = ("CODEX_API_KEY", "OPENAI_API_KEY")
+LOGIN_HINT: Final = "Run: codex login"
+
+
+def codex_home(env: Mapping[str, str]) -> Path:
+    """Return the folder in which codex keeps its configuration and its threads."""
+    chosen = env.get("CODEX_HOME")
+    return Path(chosen) if chosen else Path(env.get("HOME") or Path.home()) / ".codex"
+
+
+def credentials(env: Mapping[str, str]) -> str:
+    """Say where credentials were seen, or return ``""``; their values are not read.
+
+    A login (``auth.json``), a key in the environment, or another model provider in
+    ``config.toml`` that needs no key, or whose key is set.
+    """
+    home = codex_home(env)
+    other = _other_provider(home / "config.toml", env)
+    if other is not None:
+        return other
+    if (home / "auth.json").is_file():
+        return "logged in"
+    for name in KEY_VARIABLES:
+        if env.get(name):
+            return f"key in {name}"
+    return ""
+
+
+def _other_provider(file: Path, env: Mapping[str, str]) -> str | None:
+    """Return what `credentials` says of a provider that is not OpenAI's own; None if it is."""
+    import tomllib
+
+    try:
+        config = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    name = text(config, "model_provider")
+    provider = mapping(mapping(config, "model_providers"), name)
+    if not name or name == "openai" or provider.get("requires_openai_auth") is True:
+        return None
+    variable = text(provider, "env_key")
+    if not variable:
+        return f"model provider {name!r}"
+    return f"key in {variable} for {name!r}" if env.get(variable) else ""

@@ -1,0 +1,161 @@
+"""The shared app-servers: one process for all sessions that may share one."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from caw_core.errors import (
+    CawError,
+    DeadlineError,
+    ProcessError,
+    ProtocolError,
+    SessionStateError,
+)
+from caw_provider_codex.errors import NAME, ended
+from caw_provider_codex.rpc import Peer, RpcError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+CLIENT: Final = {"name": "caw", "title": "caw", "version": "0.1"}
+
+
+@attrs.frozen(kw_only=True)
+class Launch:
+    """What decides whether two sessions may share a process.
+
+    Attributes:
+        program: the program's path.
+        env: its whole environment; it holds keys, so it is not part of ``repr``.
+    """
+
+    program: str
+    env: tuple[tuple[str, str], ...] = attrs.field(repr=False)
+
+    @classmethod
+    def of(cls, program: Path, env: Mapping[str, str]) -> Launch:
+        """Make a value that can be compared and hashed."""
+        return cls(program=str(program), env=tuple(sorted(env.items())))
+
+
+class Deadline:
+    """What is left of a number of seconds; None never ends."""
+
+    def __init__(self, kind: str, seconds: float | None) -> None:
+        self.kind = kind
+        self.seconds = seconds
+        self._end = None if seconds is None else time.monotonic() + seconds
+
+    @property
+    def left(self) -> float | None:
+        """The seconds that are left, at least 0."""
+        return None if self._end is None else max(0.0, self._end - time.monotonic())
+
+    def error(self, hint: str) -> DeadlineError:
+        """Return the error for this deadline's passing."""
+        return DeadlineError(self.kind, self.seconds or 0.0, provider=NAME, hint=hint)
+
+
+class AppServer:
+    """One app-server for several sessions; started when first asked for, and after a crash."""
+
+    def __init__(self, launch: Launch) -> None:
+        self.users = 0
+        self._launch = launch
+        self._lock = threading.Lock()
+        self._peer: Peer | None = None
+        self._stopped = False
+
+    def peer(self, deadline: Deadline, stop_seconds: float) -> Peer:
+        """Return the running server, after starting it if there is none.
+
+        Raises:
+            ProgramNotFoundError: there is no such program.
+            ProcessError: it ended before it was ready.
+            ProtocolError: it refused the handshake.
+            DeadlineError: it was not ready in time.
+        """
+        left = deadline.left
+        if not self._lock.acquire(timeout=-1 if left is None else left):
+            raise deadline.error("Another session was still starting codex.")
+        try:
+            if self._peer is None or not self._peer.running:
+                self._start(deadline, stop_seconds)
+            return self._running()
+        finally:
+            self._lock.release()
+
+    def stop(self, step_seconds: float) -> None:
+        """End the process, if there is one, also while it still starts; it starts never again."""
+        # Without the lock: whoever starts the process holds it, and sees the process end.
+        self._stopped = True
+        if self._peer is not None:
+            self._peer.stop(step_seconds)
+
+    def _running(self) -> Peer:
+        if self._peer is None or self._stopped:
+            msg = "the codex session was closed while codex started"
+            raise SessionStateError(msg)
+        return self._peer
+
+    def _start(self, deadline: Deadline, stop_seconds: float) -> None:
+        # Not a session's folder: it may go away, and codex would read settings from it for all.
+        root = Path(Path.cwd().anchor)
+        peer = Peer([self._launch.program, "app-server"], cwd=root, env=dict(self._launch.env))
+        self._peer = peer
+        try:
+            self._running()
+            params = {"clientInfo": CLIENT, "capabilities": {"experimentalApi": True}}
+            peer.call("initialize", params, timeout=deadline.left)
+            peer.notify("initialized")
+        except BaseException as error:
+            self._peer = None
+            peer.stop(stop_seconds)
+            raise self._explain(error, deadline) from error
+
+    @staticmethod
+    def _explain(error: BaseException, deadline: Deadline) -> BaseException:
+        if isinstance(error, RpcError):
+            return ProtocolError(f"codex refused the handshake: {error.message}", provider=NAME)
+        if isinstance(error, ProcessError):
+            return ended(error)
+        if isinstance(error, TimeoutError) and not isinstance(error, CawError):
+            return deadline.error("codex did not answer the handshake.")
+        return error
+
+
+class ServerPool:
+    """Keeps the app-servers of one provider, each for as long as a session uses it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._servers: dict[Launch, AppServer] = {}
+
+    def enter(self, launch: Launch) -> AppServer:
+        """Count one more user of the server that *launch* describes, and return it."""
+        with self._lock:
+            server = self._servers.setdefault(launch, AppServer(launch))
+            server.users += 1
+            return server
+
+    def is_shared(self, server: AppServer) -> bool:
+        """Tell whether somebody else uses the server too."""
+        with self._lock:
+            return server.users > 1
+
+    def leave(self, server: AppServer, step_seconds: float) -> None:
+        """Count one user less; the last one ends the process, which frees codex's thread locks."""
+        with self._lock:
+            server.users -= 1
+            last = server.users == 0
+            if last:
+                self._servers = {
+                    key: value for key, value in self._servers.items() if value is not server
+                }
+        if last:
+            server.stop(step_seconds)

@@ -1,0 +1,280 @@
+"""A conversation with codex: one thread in a shared app-server."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+from caw_core.errors import (
+    NotResumableError,
+    ProcessError,
+    SessionBusyError,
+    SessionStateError,
+)
+from caw_core.events import Event, Notice, RawOutput
+from caw_provider_codex.decoder import TurnDecoder, unreadable
+from caw_provider_codex.errors import MAX_PROMPT_CHARACTERS, prompt_too_long
+from caw_provider_codex.fields import mapping, strings, text
+from caw_provider_codex.rpc import RpcError
+from caw_provider_codex.server import Deadline
+from caw_provider_codex.threads import resume_thread, start_thread, unload_thread
+from caw_provider_codex.turn import RunningTurn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from caw_core.blocks import JSON
+    from caw_core.provider import Prompt, StartRequest
+    from caw_provider_codex.lines import Line
+    from caw_provider_codex.rpc import Peer
+    from caw_provider_codex.server import AppServer, Launch, ServerPool
+    from caw_provider_codex.threads import Thread
+
+NETWORK_RETRIES: Final = 5
+_LATE_LINES: Final = 256
+
+
+class CodexSession:
+    """One thread. Made by `open_session`; the methods are those of the contract.
+
+    Args:
+        pool: the provider's app-servers.
+        launch: which of them to use.
+        request: what was asked for.
+    """
+
+    def __init__(self, pool: ServerPool, launch: Launch, request: StartRequest) -> None:
+        self._pool = pool
+        self._request = request
+        self._stop = request.deadlines.stop
+        self._lock = threading.Lock()
+        self._turn: RunningTurn | None = None
+        self._late: deque[Line] = deque(maxlen=_LATE_LINES)
+        self._notices: list[str] = []
+        self._thread: Thread | None = None
+        self._peer: Peer | None = None
+        self._prompted = False
+        self._closed = False
+        self._gone = threading.Event()
+        self._server: AppServer = pool.enter(launch)
+
+    @property
+    def resume_key(self) -> str | None:
+        """Codex's thread id."""
+        return self._thread.id if self._thread else None
+
+    @property
+    def pid(self) -> int | None:
+        """The process id of the app-server that has the thread open."""
+        return self._peer.pid if self._peer else None
+
+    def open(self, thread_id: str | None = None) -> None:
+        """Open a new thread, or the one that *thread_id* names."""
+        deadline = Deadline("start", self._request.deadlines.start)
+        peer = self._server.peer(deadline, self._stop)
+        if thread_id is None:
+            thread = start_thread(peer, self._request, self, deadline)
+        else:
+            thread = resume_thread(peer, self._request, thread_id, self, deadline)
+            self._prompted = True
+        self._use(peer, thread)
+
+    def prompt(self, prompt: Prompt) -> Iterator[Event]:
+        """Send *prompt* and yield what happens; see `caw_core.provider.ProviderSession`."""
+        if len(prompt.text) > MAX_PROMPT_CHARACTERS:
+            raise prompt_too_long(len(prompt.text))
+        turn = self._begin()
+        try:
+            yield from self._reopen()
+            yield from self._late_events()
+            peer, thread = self._opened()
+            self._prompted = True
+            yield from turn.run(peer, thread.id, self._turn_settings(thread, prompt))
+        finally:
+            self._finish(turn)
+
+    def interrupt(self) -> None:
+        """Make the running turn end soon; nothing happens when none runs."""
+        with self._lock:
+            turn = self._turn
+        if turn is not None:
+            turn.interrupt()
+
+    def close(self) -> None:
+        """Interrupt what runs and let go of the thread; the last session ends the process."""
+        with self._lock:
+            first = not self._closed
+            self._closed = True
+            turn = self._turn
+        if not first:
+            self._gone.wait(8 * self._stop)
+            return
+        try:
+            if turn is not None:
+                turn.close(self._stop)
+            peer, thread = self._peer, self._thread
+            if peer is not None and thread is not None:
+                if peer.running and self._pool.is_shared(self._server):
+                    unload_thread(peer, thread.id, self._stop)
+                peer.unsubscribe(self)
+        finally:
+            self._pool.leave(self._server, self._stop)
+            self._gone.set()
+
+    # -------------------------------------------------------------- called in the reader's thread
+
+    def receive(self, line: Line) -> bool:
+        """Take what codex says about this thread; see `caw_provider_codex.rpc.Sink`."""
+        self._adopt_subagents(line)
+        with self._lock:
+            turn = self._turn
+        if turn is not None and turn.receive(line):
+            return True
+        if line.message is None or "id" not in line.message:
+            # Only the last of it: a command in the background may write for hours.
+            with self._lock:
+                self._late.append(line)
+        return False
+
+    def ended(self, error: ProcessError) -> None:
+        """Take note that the app-server is gone; see `caw_provider_codex.rpc.Sink`."""
+        with self._lock:
+            turn = self._turn
+        if turn is not None:
+            turn.process_ended(error)
+
+    def _adopt_subagents(self, line: Line) -> None:
+        item = mapping(mapping(line.message, "params"), "item")
+        peer = self._peer
+        if text(item, "type") != "collabAgentToolCall" or peer is None:
+            return
+        for thread_id in strings(item, "receiverThreadIds"):
+            peer.subscribe(thread_id, self)
+
+    # ---------------------------------------------------------------------------------- one turn
+
+    def _begin(self) -> RunningTurn:
+        turn = RunningTurn(
+            model=self._opened()[1].model,
+            permissions=self._request.permissions,
+            keep_raw=self._request.keep_raw,
+            network_retries=self._request.options.get("network_retries", NETWORK_RETRIES),
+        )
+        with self._lock:
+            if self._closed:
+                msg = "the codex session is closed"
+                raise SessionStateError(msg)
+            if self._turn is not None:
+                msg = "a turn of this codex session still runs"
+                raise SessionBusyError(msg, holder="this process")
+            self._turn = turn
+        return turn
+
+    def _finish(self, turn: RunningTurn) -> None:
+        peer, thread = self._opened()
+        if turn.started and not turn.over.is_set():
+            # The caller left the iteration, or we gave up on a turn that codex goes on with.
+            turn.interrupt()
+            turn.over.wait(self._stop)
+        with self._lock:
+            self._turn = None
+        turn.decline_rest(peer)
+        if turn.interrupted and peer.running:
+            self._end_commands(peer, thread)
+
+    def _end_commands(self, peer: Peer, thread: Thread) -> None:
+        # Interrupting a turn leaves its shell command running.
+        try:
+            peer.call(
+                "thread/backgroundTerminals/clean",
+                {"threadId": thread.id},
+                timeout=self._stop,
+            )
+        except (RpcError, ProcessError, TimeoutError):
+            return
+
+    def _turn_settings(self, thread: Thread, prompt: Prompt) -> dict[str, JSON]:
+        params: dict[str, JSON] = {
+            "threadId": thread.id,
+            "input": [{"type": "text", "text": prompt.text}],
+        }
+        if self._request.system_prompt:
+            # ``developerInstructions`` would be ignored by ``thread/resume``. These are kept in
+            # the thread, sent to the model when they change and again after a compaction; model
+            # and effort must be repeated because they take precedence (codex 0.169.0, observed).
+            params["collaborationMode"] = {
+                "mode": "default",
+                "settings": {
+                    "model": thread.model,
+                    "reasoning_effort": thread.effort or None,
+                    "developer_instructions": self._request.system_prompt,
+                },
+            }
+        elif self._request.reasoning:
+            params["effort"] = self._request.reasoning
+        return params
+
+    def _late_events(self) -> Iterator[Event]:
+        with self._lock:
+            lines, self._late = self._late, deque(maxlen=_LATE_LINES)
+        for notice in self._notices:
+            yield Notice(message=notice, level="warning")
+        self._notices.clear()
+        decoder = TurnDecoder(self.resume_key or "", turn_id="")
+        for line in lines:
+            if self._request.keep_raw:
+                yield RawOutput(line=line.raw.decode(errors="replace"))
+            yield from decoder.decode(line.message) if line.message else [unreadable(line.raw)]
+
+    # ------------------------------------------------------------------------------- the process
+
+    def _opened(self) -> tuple[Peer, Thread]:
+        if self._peer is None or self._thread is None:
+            msg = "the codex session was never opened"
+            raise SessionStateError(msg)
+        return self._peer, self._thread
+
+    def _use(self, peer: Peer, thread: Thread) -> None:
+        self._peer, self._thread = peer, thread
+        if thread.notice:
+            self._notices.append(thread.notice)
+
+    def _reopen(self) -> Iterator[Event]:
+        """Make sure that the thread is open in a running process; it may have crashed."""
+        peer, thread = self._opened()
+        if peer.running:
+            return
+        deadline = Deadline("start", self._request.deadlines.start)
+        peer = self._server.peer(deadline, self._stop)
+        try:
+            thread = resume_thread(peer, self._request, thread.id, self, deadline)
+        except NotResumableError:
+            if self._prompted:
+                raise
+            # codex writes a thread down with its first turn; nothing was said in this one.
+            thread = start_thread(peer, self._request, self, deadline)
+        self._use(peer, thread)
+        yield Notice(
+            message="codex had ended; it was started again and the conversation was resumed",
+            level="warning",
+        )
+
+
+def open_session(
+    pool: ServerPool, launch: Launch, request: StartRequest, thread_id: str | None = None
+) -> CodexSession:
+    """Open a session, with a new thread or with an existing one.
+
+    Raises:
+        ProviderError: codex could not be started, refused, or did not answer in time.
+        NotResumableError: codex does not have the thread.
+        SessionBusyError: another process, or another session, has it open.
+    """
+    session = CodexSession(pool, launch, request)
+    try:
+        session.open(thread_id)
+    except BaseException:
+        session.close()
+        raise
+    return session

@@ -1,0 +1,176 @@
+"""codex's threads: opening one, opening it again, and letting go of it."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from caw_core.errors import (
+    CawError,
+    ProcessError,
+    ProtocolError,
+    SessionBusyError,
+)
+from caw_provider_codex.errors import NAME, ended, refusal
+from caw_provider_codex.fields import mapping, text
+from caw_provider_codex.rpc import RpcError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from caw_core.blocks import JSON
+    from caw_core.provider import Permissions, StartRequest
+    from caw_provider_codex.rpc import Peer, Sink
+    from caw_provider_codex.server import Deadline
+
+log = logging.getLogger("caw.codex")
+
+_SANDBOX: Final[dict[Permissions, tuple[str, str]]] = {
+    "read-only": ("read-only", "never"),
+    "ask": ("workspace-write", "untrusted"),
+    "auto-edit": ("workspace-write", "never"),
+    "full": ("danger-full-access", "never"),
+}
+"""``sandbox`` and ``approvalPolicy`` of ``thread/start``."""
+
+_AT_MOST: Final = {
+    "read-only": frozenset({"readOnly"}),
+    "workspace-write": frozenset({"readOnly", "workspaceWrite"}),
+    "danger-full-access": frozenset(
+        {"readOnly", "workspaceWrite", "dangerFullAccess", "externalSandbox"},
+    ),
+}
+
+
+@attrs.frozen(kw_only=True)
+class Thread:
+    """A thread that is open; ``model`` and ``effort`` are what codex settled on."""
+
+    id: str
+    model: str
+    effort: str
+    notice: str = ""
+
+
+def start_thread(peer: Peer, request: StartRequest, sink: Sink, deadline: Deadline) -> Thread:
+    """Open a new thread and let *sink* have what codex says about it.
+
+    Raises:
+        ProviderError: codex refused, ended, or did not answer in time.
+    """
+
+    def listen(result: dict[str, JSON]) -> None:
+        peer.subscribe(text(mapping(result, "thread"), "id"), sink)
+
+    result = _call(peer, "thread/start", _settings(request), deadline, listen)
+    return _opened(result, request)
+
+
+def resume_thread(
+    peer: Peer, request: StartRequest, thread_id: str, sink: Sink, deadline: Deadline
+) -> Thread:
+    """Open an existing thread; one that lies in codex's archive is taken out of it.
+
+    Raises:
+        NotResumableError: codex does not have it.
+        SessionBusyError: another process, or another session of this one, has it open.
+        ProviderError: codex refused for another reason, ended, or did not answer in time.
+    """
+    if not peer.subscribe(thread_id, sink):
+        msg = f"the codex thread {thread_id} is open in another session of this process; end that"
+        raise SessionBusyError(msg, holder="this process")
+    params = {"threadId": thread_id, "excludeTurns": True, **_settings(request)}
+    notice = ""
+    try:
+        try:
+            result = _call(peer, "thread/resume", params, deadline)
+        except CawError as error:
+            if not _is_archived(error):
+                raise
+            _call(peer, "thread/unarchive", {"threadId": thread_id}, deadline)
+            result = _call(peer, "thread/resume", params, deadline)
+            notice = "the conversation was in codex's archive and was taken out of it"
+        return attrs.evolve(_opened(result, request), notice=notice)
+    except BaseException:
+        peer.unsubscribe(sink)
+        raise
+
+
+def unload_thread(peer: Peer, thread_id: str, seconds: float) -> None:
+    """Make a server that goes on running let go of a thread, so that others can open it.
+
+    ``thread/unsubscribe`` alone leaves the thread locked for another 60 seconds; archiving it
+    unloads it at once, and taking it out of the archive again leaves nothing behind (observed
+    with codex 0.169.0: 7 ms together). Failing is logged, never raised.
+    """
+    params: dict[str, JSON] = {"threadId": thread_id}
+    try:
+        with contextlib.suppress(RpcError):
+            peer.call("thread/backgroundTerminals/clean", params, timeout=seconds)
+        try:
+            peer.call("thread/archive", params, timeout=seconds)
+        except RpcError:
+            peer.call("thread/unsubscribe", params, timeout=seconds)
+        else:
+            peer.call("thread/unarchive", params, timeout=seconds)
+    except (RpcError, ProcessError, TimeoutError) as error:
+        log.warning("codex may keep the thread %s locked for a minute: %s", thread_id, error)
+
+
+def _call(
+    peer: Peer,
+    method: str,
+    params: dict[str, JSON],
+    deadline: Deadline,
+    on_result: Callable[[dict[str, JSON]], None] = lambda _: None,
+) -> dict[str, JSON]:
+    try:
+        return peer.call(method, params, timeout=deadline.left, on_result=on_result)
+    except RpcError as error:
+        raise refusal(error) from error
+    except ProcessError as error:
+        raise ended(error) from error
+    except CawError:
+        raise
+    except TimeoutError as error:
+        raise deadline.error(str(error)) from error
+
+
+def _is_archived(error: CawError) -> bool:
+    cause = error.__cause__
+    return isinstance(cause, RpcError) and "is archived" in cause.message
+
+
+def _settings(request: StartRequest) -> dict[str, JSON]:
+    sandbox, approval = _SANDBOX[request.permissions]
+    params: dict[str, JSON] = {
+        "cwd": str(request.cwd),
+        "sandbox": sandbox,
+        "approvalPolicy": approval,
+    }
+    if request.model:
+        params["model"] = request.model
+    config = request.options.get("config")
+    if config is not None:
+        params["config"] = config
+    return params
+
+
+def _opened(result: dict[str, JSON], request: StartRequest) -> Thread:
+    thread_id = text(mapping(result, "thread"), "id")
+    if not thread_id:
+        msg = "codex opened a thread without an id"
+        raise ProtocolError(msg, provider=NAME)
+    asked, _ = _SANDBOX[request.permissions]
+    granted = text(mapping(result, "sandbox"), "type")
+    if granted not in _AT_MOST[asked]:
+        msg = f"codex would run in the sandbox {granted!r} where {asked!r} was asked for"
+        raise ProtocolError(msg, provider=NAME)
+    return Thread(
+        id=thread_id,
+        model=text(result, "model"),
+        effort=request.reasoning or text(result, "reasoningEffort"),
+    )
