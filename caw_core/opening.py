@@ -13,6 +13,7 @@ from caw_core.handles import check_session_id, new_session_id
 from caw_core.permissions import PermissionDesk
 from caw_core.provider import ForkableSession, ResumeRequest, StartRequest
 from caw_core.session import Session
+from caw_core.session_core import SessionCore
 from caw_core.settings import check_metadata
 from caw_core.trajectory import SessionInfo, Trajectory
 from caw_core.turn_run import utc_now
@@ -46,7 +47,8 @@ class SessionOpener:
         with self._leased(new_id) as leases:
             self._refuse_existing(session_id)
             info = self._head(request, metadata)
-            return self._open(info, (), request, leases, lambda: plugins.start_session(request))
+            core = self._open(info, (), request, leases, lambda: plugins.start_session(request))
+            return Session(core)
 
     def resume(self, session_id: str, key: str, metadata: Mapping[str, Any] | None) -> Session:
         """Continue a session; see `caw_core.Agent.resume_session`."""
@@ -58,7 +60,8 @@ class SessionOpener:
             resume = _resume_request(request, key, record)
             info = attrs.evolve(self._head(request, metadata, record), resume_key=key)
             turns = record.turns if record else ()
-            return self._open(info, turns, request, leases, lambda: plugins.resume_session(resume))
+            core = self._open(info, turns, request, leases, lambda: plugins.resume_session(resume))
+            return Session(core)
 
     def take_over(self, native: NativeSession, metadata: Mapping[str, Any] | None) -> Session:
         """Continue a conversation of the agent's own; see `caw_core.Agent.resume_session`."""
@@ -72,20 +75,18 @@ class SessionOpener:
                 self._head(request, metadata, record),
                 resume_key=native.resume_key,
             )
-            session = self._open(
+            core = self._open(
                 info,
                 record.turns,
                 request,
                 leases,
                 lambda: plugins.resume_session(resume),
             )
-        for turn in record.turns:
-            session.recorder.record_turn(session.info, turn)
-        return session
+        return _with_history_stored(core)
 
     def fork(
         self,
-        parent: Session,
+        parent: SessionCore,
         session_id: str | None,
         metadata: Mapping[str, Any] | None,
     ) -> Session:
@@ -107,7 +108,7 @@ class SessionOpener:
             info = attrs.evolve(
                 self._head(request, metadata, history),
                 created_at=utc_now(),
-                forked_from=parent.session_id,
+                forked_from=parent.info.session_id,
             )
 
             def ask() -> ProviderSession:
@@ -116,10 +117,8 @@ class SessionOpener:
                 record = Trajectory.of(info, history.turns)
                 return plugins.resume_session(_resume_request(request, new_id, record))
 
-            session = self._open(info, history.turns, request, leases, ask)
-        for turn in history.turns:
-            session.recorder.record_turn(session.info, turn)
-        return session
+            core = self._open(info, history.turns, request, leases, ask)
+        return _with_history_stored(core)
 
     @contextlib.contextmanager
     def _leased(self, session_id: str) -> Iterator[Sequence[Lease]]:
@@ -164,10 +163,10 @@ class SessionOpener:
         request: StartRequest,
         leases: Sequence[Lease],
         ask: Callable[[], ProviderSession],
-    ) -> Session:
+    ) -> SessionCore:
         options = self._settings.resolve(self._plugins.info)
         agent_session = self._ask(info, ask)
-        session = Session(
+        core = SessionCore(
             opener=self,
             plugins=self._plugins,
             settings=self._settings,
@@ -178,12 +177,12 @@ class SessionOpener:
             options=options,
             leases=leases,
         )
-        failures = session.recorder.record_head(session.info)
+        failures = core.recorder.record_head(core.info)
         if failures:
             agent_session.close()
             msg = "the session was not opened: a storage refused it"
             raise PersistError(msg, failures)
-        return session
+        return core
 
     def reopen(self, request: StartRequest, key: str, record: Trajectory) -> ProviderSession:
         """Have the provider continue a session whose own side was lost."""
@@ -198,6 +197,12 @@ class SessionOpener:
             error.provider = error.provider or info.provider
             error.session_id = error.session_id or info.session_id
             raise
+
+
+def _with_history_stored(core: SessionCore) -> Session:
+    for turn in core.trajectory.turns:
+        core.recorder.record_turn(core.info, turn)
+    return Session(core)
 
 
 def _resume_request(request: StartRequest, key: str, record: Trajectory | None) -> ResumeRequest:

@@ -2,44 +2,28 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import logging
-import threading
 from typing import TYPE_CHECKING, Any, Self
 
 import attrs
 
-from caw_core.agent_link import AgentLink
-from caw_core.errors import ConfigError, PersistError, SessionStateError, UnsupportedError
+from caw_core.errors import SessionStateError
 from caw_core.handles import ResumeHandle
-from caw_core.provider import Prompt
-from caw_core.recorder import Recorder
 from caw_core.settings import tier_model
 from caw_core.steering import SteerReceipt
 from caw_core.stream import TurnStream, wait_for, wait_for_async
 from caw_core.tools import ModelTier
-from caw_core.trajectory import SessionInfo, Trajectory
-from caw_core.turn_queue import TurnQueue
-from caw_core.turn_run import BY_END, TurnRun, utc_now
+from caw_core.turn_run import TurnRun
 from caw_core.twins import call_in_thread, call_or_discard
-from caw_core.usage import UsageStats
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping
     from pathlib import Path
 
-    from caw_core.deadlines import Deadlines
-    from caw_core.opening import SessionOpener
-    from caw_core.permissions import PermissionDesk
-    from caw_core.plugins import AgentPlugins
-    from caw_core.provider import ModelInfo, ProviderSession, StartRequest
-    from caw_core.settings import Settings
-    from caw_core.storage import Lease
+    from caw_core.provider import ModelInfo, Prompt
+    from caw_core.session_core import SessionCore
     from caw_core.structured import StructuredAnswer
-    from caw_core.trajectory import ResolvedOption, Turn
-
-log = logging.getLogger("caw.session")
+    from caw_core.trajectory import ResolvedOption, SessionInfo, Trajectory, Turn
 
 
 class Session:
@@ -49,93 +33,40 @@ class Session:
     any event loop. Use the session as a context manager, or call `end`.
     """
 
-    def __init__(
-        self,
-        *,
-        opener: SessionOpener,
-        plugins: AgentPlugins,
-        settings: Settings,
-        agent_session: ProviderSession,
-        info: SessionInfo,
-        turns: Sequence[Turn],
-        request: StartRequest,
-        options: tuple[ResolvedOption, ...],
-        leases: Sequence[Lease],
-    ) -> None:
-        self.options = options
-        self.recorder = Recorder(plugins)
-        self.queue = TurnQueue()
-        self.request = request
-        self.budget = settings.budget
-        self.auto_wait = settings.auto_wait
-        self.used = UsageStats()
-        self.link = AgentLink(agent_session, info.resume_key, self._reopen, request.deadlines.stop)
-        self.link.on_resume = self._notice
-        self._opener = opener
-        self._plugins = plugins
-        self._info = info
-        self._turns = list(turns)
-        self._leases = list(leases)
-        self._lock = threading.RLock()
-        self._ending = threading.Lock()
-        self._ended = False
-        self._running: list[TurnRun] = []
-        self._notices = [
-            f"{option.name} has no effect with {info.provider}: {option.how}"
-            for option in options
-            if option.support == "unsupported"
-        ]
+    def __init__(self, core: SessionCore) -> None:
+        self._core = core
 
     # --------------------------------------------------------------------------- what it is
 
     @property
     def session_id(self) -> str:
         """Caw's id of the session."""
-        return self._info.session_id
+        return self._core.info.session_id
 
     @property
     def provider(self) -> str:
         """The provider's canonical name."""
-        return self._info.provider
-
-    @property
-    def deadlines(self) -> Deadlines:
-        """The deadlines that hold for each turn."""
-        return self.request.deadlines
-
-    @property
-    def permission_desk(self) -> PermissionDesk:
-        """Where the agent's requests for permission are answered."""
-        return self.request.permission_desk
-
-    @property
-    def max_calls(self) -> int | None:
-        """How many model calls a turn may make, where the provider leaves the counting to us."""
-        native = self._plugins.info.options.get("max_turns")
-        return None if native and native.support == "native" else self.request.max_turns
+        return self._core.info.provider
 
     @property
     def metadata(self) -> Mapping[str, Any]:
         """The caller's own data in the record."""
-        return self._info.metadata
+        return self._core.info.metadata
 
     @property
     def info(self) -> SessionInfo:
         """The head of the record, as it is now."""
-        with self._lock:
-            key = self.link.resume_key
-            if key != self._info.resume_key:
-                self._info = attrs.evolve(self._info, resume_key=key)
-            return self._info
+        return self._core.info
+
+    @property
+    def options(self) -> tuple[ResolvedOption, ...]:
+        """How the provider treats each option that the agent was given."""
+        return self._core.options
 
     @property
     def trajectory(self) -> Trajectory:
         """The record so far, the running turn included. Available during the session and after."""
-        with self._lock:
-            turns = list(self._turns)
-            running = [turn for run in self._running if (turn := run.turn()) is not None]
-            turns += [turn for turn in running if turn.index >= len(turns)]
-            return Trajectory.of(self.info, tuple(turns))
+        return self._core.trajectory
 
     @property
     def resume_handle(self) -> str:
@@ -144,7 +75,7 @@ class Session:
         Raises:
             SessionStateError: the agent has not given its key yet; send a message first.
         """
-        key = self.link.resume_key
+        key = self._core.link.resume_key
         if not key:
             msg = (
                 f"there is no resume handle yet: {self.provider} gives its key with the first "
@@ -160,12 +91,12 @@ class Session:
     @property
     def session_dir(self) -> Path | None:
         """The folder that holds the record; None without a storage that keeps one."""
-        return self._plugins.session_dir(self.session_id)
+        return self._core.plugins.session_dir(self.session_id)
 
     @property
     def ended(self) -> bool:
         """Whether `end` was called."""
-        return self._ended
+        return self._core.ended
 
     # ---------------------------------------------------------------------------- its turns
 
@@ -185,11 +116,11 @@ class Session:
             SessionStateError: the session has ended.
             KeyboardInterrupt: after the turn was interrupted and has ended.
         """
-        return wait_for(TurnRun(self, self._check_prompt(prompt), None))
+        return wait_for(TurnRun(self._core, self._core.check_prompt(prompt), None))
 
     async def send_async(self, prompt: str | Prompt) -> Turn:
         """Do as `send`. Cancelling the task interrupts the turn."""
-        return await wait_for_async(TurnRun(self, self._check_prompt(prompt), None))
+        return await wait_for_async(TurnRun(self._core, self._core.check_prompt(prompt), None))
 
     def stream(self, prompt: str | Prompt) -> TurnStream:
         """Send a message and return its events for iteration, as they come.
@@ -202,7 +133,7 @@ class Session:
         Raises:
             SessionStateError: the session has ended.
         """
-        return TurnStream(self, self._check_prompt(prompt))
+        return TurnStream(self._core, self._core.check_prompt(prompt))
 
     async def stream_async(self, prompt: str | Prompt) -> TurnStream:
         """Do as `stream`; iterate over the result with ``async for``."""
@@ -236,8 +167,8 @@ class Session:
         """
         from caw_core.structured import ask_for
 
-        native = "structured" in self._plugins.info.capabilities
-        return ask_for(self.send, self._check_prompt(prompt), schema, repairs, native=native)
+        native = "structured" in self._core.plugins.info.capabilities
+        return ask_for(self.send, self._core.check_prompt(prompt), schema, repairs, native=native)
 
     async def json_async(
         self,
@@ -258,12 +189,11 @@ class Session:
         Returns:
             Whether it was delivered, queued as a turn of its own, or rejected since nothing runs.
         """
-        prompt = self._check_prompt(text)
-        with self._lock:
-            running = [run for run in self._running if run.turn() is not None]
+        prompt = self._core.check_prompt(text)
+        running = self._core.running()
         if not running:
             return SteerReceipt(outcome="rejected", reason="no turn is running; use send()")
-        if "steer" in self._plugins.info.capabilities:
+        if "steer" in self._core.plugins.info.capabilities:
             if running[0].steer(prompt):
                 return SteerReceipt(outcome="delivered")
             reason = "the turn was about to end"
@@ -276,9 +206,7 @@ class Session:
 
         The turn ends as ``interrupted`` with what was seen, and the session stays usable.
         """
-        with self._lock:
-            running = [run for run in self._running if run.turn() is not None]
-        for run in running:
+        for run in self._core.running():
             run.interrupt()
 
     # ------------------------------------------------------------------------ between turns
@@ -301,8 +229,8 @@ class Session:
             UnsupportedError: the provider cannot fork.
             As `caw_core.Agent.start_session` does.
         """
-        with self._between_turns():
-            return self._opener.fork(self, session_id, metadata)
+        with self._core.between_turns():
+            return self._core.opener.fork(self._core, session_id, metadata)
 
     async def fork_async(
         self,
@@ -320,8 +248,8 @@ class Session:
         Raises:
             UnsupportedError: the agent cannot say.
         """
-        self._need("models")
-        return self.link.models().models()
+        self._core.need("models")
+        return self._core.link.models().models()
 
     async def models_async(self) -> list[ModelInfo]:
         """Do as `models`."""
@@ -337,21 +265,20 @@ class Session:
         Raises:
             UnsupportedError: the agent cannot change its model, or names none for the tier.
         """
-        self._need("set_model")
-        name = tier_model(self._plugins.info, model) if isinstance(model, ModelTier) else model
-        with self._between_turns():
-            self.link.models().set_model(name, reasoning)
-            self.request = attrs.evolve(
-                self.request,
-                model=name or self.request.model,
-                reasoning=reasoning or self.request.reasoning,
+        self._core.need("set_model")
+        name = tier_model(self._core.plugins.info, model) if isinstance(model, ModelTier) else model
+        with self._core.between_turns():
+            self._core.link.models().set_model(name, reasoning)
+            request = self._core.request
+            self._core.request = attrs.evolve(
+                request,
+                model=name or request.model,
+                reasoning=reasoning or request.reasoning,
             )
-            with self._lock:
-                self._info = attrs.evolve(
-                    self.info,
-                    model=self.request.model or "",
-                    reasoning=self.request.reasoning or "",
-                )
+            self._core.change_info(
+                model=self._core.request.model or "",
+                reasoning=self._core.request.reasoning or "",
+            )
 
     async def set_model_async(
         self,
@@ -361,20 +288,6 @@ class Session:
     ) -> None:
         """Do as `set_model`."""
         await call_in_thread(self.set_model, model, reasoning=reasoning)
-
-    def _need(self, capability: str) -> None:
-        if capability not in self._plugins.info.capabilities:
-            msg = f"the provider {self.provider!r} cannot {capability.replace('_', ' ')}"
-            raise UnsupportedError(msg, provider=self.provider, options=(capability,))
-
-    @contextlib.contextmanager
-    def _between_turns(self) -> Iterator[None]:
-        ticket = self.queue.join()
-        try:
-            self.queue.wait(ticket)
-            yield
-        finally:
-            self.queue.leave(ticket)
 
     # ------------------------------------------------------------------------------ the end
 
@@ -387,25 +300,7 @@ class Session:
         Raises:
             PersistError: something could not be stored; everything else has been done.
         """
-        with self._ending:
-            if self._ended:
-                return self.trajectory
-            self.queue.close()
-            with self._lock:
-                running = list(self._running)
-            for run in running:
-                run.interrupt(BY_END)
-            for run in running:
-                run.finished.wait()
-            self.link.close()
-            with self._lock:
-                self._info = attrs.evolve(self.info, completed_at=utc_now())
-            try:
-                self._record_end()
-            finally:
-                for lease in self._leases:
-                    lease.release()
-                self._ended = True
+        self._core.end()
         return self.trajectory
 
     async def end_async(self) -> Trajectory:
@@ -418,7 +313,7 @@ class Session:
         Raises:
             PersistError: it still does not; nothing is lost, try later.
         """
-        self.recorder.flush(self.info)
+        self._core.recorder.flush(self._core.info)
 
     async def flush_async(self) -> None:
         """Do as `flush`."""
@@ -438,64 +333,4 @@ class Session:
 
     def __repr__(self) -> str:
         """Show the id and the provider; the resume key is a secret."""
-        return f"<Session {self.session_id} of {self.provider}, {len(self._turns)} turns>"
-
-    # ------------------------------------------------------------------- for the running turn
-
-    def track(self, run: TurnRun) -> None:
-        """Know a turn that was asked for, so that `interrupt` and `end` reach it."""
-        with self._lock:
-            self._running.append(run)
-
-    def untrack(self, run: TurnRun) -> None:
-        """Forget a turn that has ended."""
-        with self._lock:
-            self._running.remove(run)
-
-    def next_index(self) -> int:
-        """Return the place of the turn that begins now."""
-        with self._lock:
-            return len(self._turns)
-
-    def add_turn(self, turn: Turn) -> None:
-        """Take a finished turn into the record."""
-        with self._lock:
-            self._turns.append(turn)
-            self.used = self.used + turn.usage
-
-    def take_notices(self) -> list[str]:
-        """Return what the user should be told once, with the first turn."""
-        notices, self._notices = self._notices, []
-        return notices
-
-    def _notice(self, message: str) -> None:
-        self._notices.append(message)
-
-    def _reopen(self, key: str) -> ProviderSession:
-        return self._opener.reopen(self.request, key, self.trajectory)
-
-    def _record_end(self) -> None:
-        info = self.info
-        failures = self.recorder.record_head(info)
-        if failures or self.recorder.pending_turns:
-            # What failed before gets one more chance; what still fails is raised.
-            try:
-                self.recorder.flush(info)
-            except PersistError:
-                log.exception("session %s ended with unstored turns", self.session_id)
-                raise
-
-    def _check_prompt(self, prompt: object) -> Prompt:
-        if isinstance(prompt, str):
-            prompt = Prompt(text=prompt)
-        if not isinstance(prompt, Prompt):
-            msg = f"a prompt is a str or a Prompt, not {type(prompt).__name__}"
-            raise ConfigError(msg)
-        try:
-            prompt.text.encode()
-        except UnicodeEncodeError as error:
-            msg = f"the prompt holds half a character (a lone surrogate) at {error.start}"
-            raise ConfigError(msg) from error
-        for item in prompt.attachments:
-            self._need("images" if item.is_image else "files")
-        return prompt
+        return f"<Session {self.session_id} of {self.provider}, {self.trajectory.num_turns} turns>"

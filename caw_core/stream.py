@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from caw_core.events import Event
     from caw_core.provider import Prompt
-    from caw_core.session import Session
+    from caw_core.session_core import SessionCore
     from caw_core.trajectory import Turn
 
 
@@ -68,7 +68,7 @@ class TurnStream:
     slowly slows the agent down; it does not fill memory.
     """
 
-    def __init__(self, session: Session, prompt: Prompt) -> None:
+    def __init__(self, session: SessionCore, prompt: Prompt) -> None:
         self._buffer = EventBuffer()
         self.run = TurnRun(session, prompt, self._buffer)
 

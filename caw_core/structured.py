@@ -77,11 +77,11 @@ def _json_schema_check(schema: Mapping[str, Any]) -> Callable[[Any], Any]:
         raise ConfigError(msg) from error
     kind = jsonschema.validators.validator_for(schema)
     try:
-        kind.check_schema(schema)
+        kind.check_schema(dict(schema))
     except jsonschema.SchemaError as error:
         msg = f"this is no JSON Schema: {error.message}"
         raise ConfigError(msg) from error
-    validator = kind(schema)
+    validator = kind(dict(schema))
 
     def check(value: Any) -> Any:
         problems = [f"{error.json_path}: {error.message}" for error in validator.iter_errors(value)]

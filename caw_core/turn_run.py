@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from caw_core.event_buffer import EventBuffer
     from caw_core.events import Waiting
     from caw_core.provider import ProviderSession
-    from caw_core.session import Session
+    from caw_core.session_core import SessionCore
 
 log = logging.getLogger("caw.session")
 
@@ -89,7 +89,7 @@ class TurnRun:
         buffer: where events go for somebody who iterates; None when nobody does.
     """
 
-    def __init__(self, session: Session, prompt: Prompt, buffer: EventBuffer | None) -> None:
+    def __init__(self, session: SessionCore, prompt: Prompt, buffer: EventBuffer | None) -> None:
         self._session = session
         self._prompt = prompt
         self._buffer = buffer
@@ -188,7 +188,7 @@ class TurnRun:
                 self._fail(error)
             except BaseException as failure:
                 # Our own bug must not leave the caller waiting for ever.
-                log.exception("session %s: ending a turn failed", self._session.session_id)
+                log.exception("session %s: ending a turn failed", self._session.info.session_id)
                 self.error = failure
                 self._finish()
 
@@ -197,14 +197,14 @@ class TurnRun:
             msg = "the turn was interrupted before it began"
             raise SessionStateError(msg)
         session = self._session
-        self._usage = UsageWatch(session.budget, session.used, session.max_calls)
+        self._usage = UsageWatch(session.settings.budget, session.used, session.max_calls)
         over = self._usage.check_budget()
         if over is not None:
             raise over
         self._index = session.next_index()
         self._started = time.monotonic()
-        desk = session.permission_desk
-        self._deadlines = DeadlineWatch(session.deadlines, lambda: desk.waiting)
+        desk = session.request.permission_desk
+        self._deadlines = DeadlineWatch(session.request.deadlines, lambda: desk.waiting)
         desk.attach(self._handle)
         self._fold = TurnFold(
             index=self._index,
@@ -225,7 +225,7 @@ class TurnRun:
             try:
                 self._end(self._follow_prompt(agent, prompt))
             except LimitError as error:
-                pause = wait_for_limit(error, waits) if self._session.auto_wait else None
+                pause = wait_for_limit(error, waits) if self._session.settings.auto_wait else None
                 if pause is None or not self._wait(pause):
                     raise
                 waits += 1
@@ -259,7 +259,10 @@ class TurnRun:
     def _wait(self, pause: Waiting) -> bool:
         self._handle(pause)
         log.warning(
-            "session %s waits until %s: %s", self._session.session_id, pause.until, pause.reason
+            "session %s waits until %s: %s",
+            self._session.info.session_id,
+            pause.until,
+            pause.reason,
         )
         self._waiting = True
         begun = time.monotonic()
@@ -344,7 +347,7 @@ class TurnRun:
                 return
             self._fold.add(end)
             self._turn = turn = self._fold.turn(duration_ms=self._elapsed_ms())
-        self._session.permission_desk.close_turn("the turn is over")
+        self._session.request.permission_desk.close_turn("the turn is over")
         if by == BY_END and error is None:
             error = TurnInterruptedError("the session was ended while the turn ran")
         self._session.add_turn(turn)
@@ -359,8 +362,8 @@ class TurnRun:
             error = error or unstored
         if isinstance(error, ProviderError):
             error.turn = turn
-            error.provider = error.provider or self._session.provider
-            error.session_id = error.session_id or self._session.session_id
+            error.provider = error.provider or self._session.info.provider
+            error.session_id = error.session_id or self._session.info.session_id
         self.error = error
         self._emit(end)
         self._finish()
@@ -379,17 +382,19 @@ class TurnRun:
     # ------------------------------------------------------------------------------ stopping
 
     def _stop_agent(self) -> None:
-        step = self._session.deadlines.stop
+        step = self._session.request.deadlines.stop
         for stop in (self._session.link.interrupt, self._session.link.abandon):
             try:
                 stop()
             except Exception:
-                log.exception("stopping the agent of session %s failed", self._session.session_id)
+                log.exception(
+                    "stopping the agent of session %s failed", self._session.info.session_id
+                )
             if self.finished.wait(step):
                 return
         log.warning(
             "session %s: the provider did not end the turn; going on without it",
-            self._session.session_id,
+            self._session.info.session_id,
         )
         self._end(TurnEnded(stop_reason="cancelled"))
 

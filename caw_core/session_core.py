@@ -1,0 +1,223 @@
+"""What a session consists of behind its public face: record, queue, line to the agent."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from caw_core.agent_link import AgentLink
+from caw_core.errors import ConfigError, PersistError, UnsupportedError
+from caw_core.provider import Prompt
+from caw_core.recorder import Recorder
+from caw_core.trajectory import SessionInfo, Trajectory
+from caw_core.turn_queue import TurnQueue
+from caw_core.turn_run import BY_END, TurnRun, utc_now
+from caw_core.usage import UsageStats
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from caw_core.opening import SessionOpener
+    from caw_core.plugins import AgentPlugins
+    from caw_core.provider import ProviderSession, StartRequest
+    from caw_core.settings import Settings
+    from caw_core.storage import Lease
+    from caw_core.trajectory import ResolvedOption, Turn
+
+log = logging.getLogger("caw.session")
+
+
+class SessionCore:
+    """Shared by `caw_core.Session` and the turns that run in it.
+
+    Args:
+        opener: opens forks, and the agent's side again after it was lost.
+        plugins: the provider and the storages.
+        settings: the agent's settings.
+        agent_session: the provider's session.
+        info: the head of the record.
+        turns: the turns so far.
+        request: what the provider was asked for.
+        options: how it treats the options.
+        leases: the rights to write the record.
+    """
+
+    def __init__(
+        self,
+        *,
+        opener: SessionOpener,
+        plugins: AgentPlugins,
+        settings: Settings,
+        agent_session: ProviderSession,
+        info: SessionInfo,
+        turns: Sequence[Turn],
+        request: StartRequest,
+        options: tuple[ResolvedOption, ...],
+        leases: Sequence[Lease],
+    ) -> None:
+        self.opener = opener
+        self.plugins = plugins
+        self.settings = settings
+        self.request = request
+        self.options = options
+        self.recorder = Recorder(plugins)
+        self.queue = TurnQueue()
+        self.used = UsageStats()
+        self.link = AgentLink(agent_session, info.resume_key, self._reopen, request.deadlines.stop)
+        self.link.on_resume = lambda message: self._notices.append(message)
+        self.ended = False
+        self._info = info
+        self._turns = list(turns)
+        self._leases = list(leases)
+        self._lock = threading.RLock()
+        self._ending = threading.Lock()
+        self._running: list[TurnRun] = []
+        self._notices = [
+            f"{option.name} has no effect with {info.provider}: {option.how}"
+            for option in options
+            if option.support == "unsupported"
+        ]
+
+    # --------------------------------------------------------------------------- the record
+
+    @property
+    def info(self) -> SessionInfo:
+        """The head of the record, as it is now."""
+        with self._lock:
+            key = self.link.resume_key
+            if key != self._info.resume_key:
+                self._info = attrs.evolve(self._info, resume_key=key)
+            return self._info
+
+    @property
+    def trajectory(self) -> Trajectory:
+        """The record so far, the running turn included."""
+        with self._lock:
+            turns = list(self._turns)
+            running = [turn for run in self._running if (turn := run.turn()) is not None]
+            turns += [turn for turn in running if turn.index >= len(turns)]
+            return Trajectory.of(self.info, tuple(turns))
+
+    def change_info(self, **changes: Any) -> None:
+        """Change the head of the record; it is stored with the next turn."""
+        with self._lock:
+            self._info = attrs.evolve(self.info, **changes)
+
+    def next_index(self) -> int:
+        """Return the place of the turn that begins now."""
+        with self._lock:
+            return len(self._turns)
+
+    def add_turn(self, turn: Turn) -> None:
+        """Take a finished turn into the record."""
+        with self._lock:
+            self._turns.append(turn)
+            self.used = self.used + turn.usage
+
+    # ---------------------------------------------------------------------------- the turns
+
+    @property
+    def max_calls(self) -> int | None:
+        """How many model calls a turn may make, where the provider leaves the counting to us."""
+        native = self.plugins.info.options.get("max_turns")
+        return None if native and native.support == "native" else self.request.max_turns
+
+    def track(self, run: TurnRun) -> None:
+        """Know a turn that was asked for, so that `running` and `end` reach it."""
+        with self._lock:
+            self._running.append(run)
+
+    def untrack(self, run: TurnRun) -> None:
+        """Forget a turn that has ended."""
+        with self._lock:
+            self._running.remove(run)
+
+    def running(self) -> list[TurnRun]:
+        """Return the turn that runs now, if any."""
+        with self._lock:
+            return [run for run in self._running if run.turn() is not None]
+
+    @contextlib.contextmanager
+    def between_turns(self) -> Iterator[None]:
+        """Hold the session as a turn would, after those that were asked for before."""
+        ticket = self.queue.join()
+        try:
+            self.queue.wait(ticket)
+            yield
+        finally:
+            self.queue.leave(ticket)
+
+    def take_notices(self) -> list[str]:
+        """Return what the user should be told once."""
+        notices, self._notices = self._notices, []
+        return notices
+
+    # ------------------------------------------------------------------------------ the end
+
+    def end(self) -> None:
+        """Interrupt what runs, close the agent, finish the record; idempotent.
+
+        Raises:
+            PersistError: something could not be stored; everything else has been done.
+        """
+        with self._ending:
+            if self.ended:
+                return
+            self.queue.close()
+            with self._lock:
+                running = list(self._running)
+            for run in running:
+                run.interrupt(BY_END)
+            for run in running:
+                run.finished.wait()
+            self.link.close()
+            self.change_info(completed_at=utc_now())
+            try:
+                self._record_end()
+            finally:
+                for lease in self._leases:
+                    lease.release()
+                self.ended = True
+
+    def _record_end(self) -> None:
+        info = self.info
+        failures = self.recorder.record_head(info)
+        if failures or self.recorder.pending_turns:
+            # What failed before gets one more chance; what still fails is raised.
+            try:
+                self.recorder.flush(info)
+            except PersistError:
+                log.exception("session %s ended with unstored turns", info.session_id)
+                raise
+
+    # --------------------------------------------------------------------------- the checks
+
+    def need(self, capability: str) -> None:
+        """Raise `UnsupportedError` if the provider does not declare *capability*."""
+        if capability not in self.plugins.info.capabilities:
+            provider = self._info.provider
+            msg = f"the provider {provider!r} cannot {capability.replace('_', ' ')}"
+            raise UnsupportedError(msg, provider=provider, options=(capability,))
+
+    def check_prompt(self, prompt: object) -> Prompt:
+        """Return *prompt* as a `Prompt` that the provider can take, or raise `ConfigError`."""
+        if isinstance(prompt, str):
+            prompt = Prompt(text=prompt)
+        if not isinstance(prompt, Prompt):
+            msg = f"a prompt is a str or a Prompt, not {type(prompt).__name__}"
+            raise ConfigError(msg)
+        try:
+            prompt.text.encode()
+        except UnicodeEncodeError as error:
+            msg = f"the prompt holds half a character (a lone surrogate) at {error.start}"
+            raise ConfigError(msg) from error
+        for item in prompt.attachments:
+            self.need("images" if item.is_image else "files")
+        return prompt
+
+    def _reopen(self, key: str) -> ProviderSession:
+        return self.opener.reopen(self.request, key, self.trajectory)
