@@ -32,7 +32,7 @@ def attrs_schema(cls: type) -> dict[str, Any]:
     }
 
 
-def _schema_of(hint: Any, name: str) -> dict[str, Any]:
+def _schema_of(hint: Any, name: str) -> dict[str, Any]:  # noqa: PLR0911 - one per kind of type
     origin, args = get_origin(hint), get_args(hint)
     if hint is Any:
         return {}

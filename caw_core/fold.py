@@ -98,6 +98,8 @@ class _ToolPiece:
 
     def finish(self, event: ToolFinished) -> None:
         self._settle()
+        if event.arguments is not None:
+            self.argument_parts = []
         status: ToolStatus = event.status or ("failed" if event.is_error else "completed")
         self.use = attrs.evolve(
             self.use,

@@ -62,7 +62,7 @@ class Decision:
 
 
 def allow(*, arguments: Mapping[str, JSON] | None = None) -> Decision:
-    """Let the agent do it this once; *arguments* replaces the call's, where the agent can do that."""
+    """Let the agent do it this once; *arguments* replaces the call's, where the agent can."""
     return Decision(allowed=True, arguments=arguments)
 
 

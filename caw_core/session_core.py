@@ -46,7 +46,7 @@ class SessionCore:
         leases: the rights to write the record.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the parts of a session, put together once
         self,
         *,
         opener: SessionOpener,
@@ -68,7 +68,7 @@ class SessionCore:
         self.queue = TurnQueue()
         self.used = UsageStats()
         self.link = AgentLink(agent_session, info.resume_key, self._reopen, request.deadlines.stop)
-        self.link.on_resume = lambda message: self._notices.append(message)
+        self.link.on_resume = self._add_notice
         self.ended = False
         self._info = info
         self._turns = list(turns)
@@ -150,6 +150,9 @@ class SessionCore:
             yield
         finally:
             self.queue.leave(ticket)
+
+    def _add_notice(self, message: str) -> None:
+        self._notices.append(message)
 
     def take_notices(self) -> list[str]:
         """Return what the user should be told once."""

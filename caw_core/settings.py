@@ -185,7 +185,7 @@ def tier_model(info: ProviderInfo, tier: ModelTier) -> str:
     """Return the model that a provider names for a tier, or raise `UnsupportedError`."""
     if tier.value not in info.tiers:
         known = ", ".join(sorted(info.tiers)) or "none"
-        msg = f"the provider {info.name!r} names no model for the tier {tier.value!r}; it has: {known}"
+        msg = f"provider {info.name!r} names no model for the tier {tier.value!r}; it has: {known}"
         raise UnsupportedError(msg, provider=info.name, options=("model",))
     return info.tiers[tier.value]
 

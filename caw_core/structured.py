@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 ASK = """{text}
 
-Answer with one JSON value and nothing else: no explanation, no code fence. It must satisfy this JSON Schema:
+Answer with one JSON value and nothing else: no explanation, no code fence. It must satisfy this \
+JSON Schema:
 {schema}"""
 
 REPAIR = """Your answer does not fit: {problems}

@@ -351,15 +351,9 @@ class TurnRun:
         if by == BY_END and error is None:
             error = TurnInterruptedError("the session was ended while the turn ran")
         self._session.add_turn(turn)
-        try:
-            self._session.recorder.record_turn(self._session.info, turn)
-        except PersistError as failure:
-            # The agent's failure is the news; the unstored turn is kept for flush() either way.
-            error = error or failure
-        except BaseException as failure:  # noqa: BLE001 - the caller must not wait for ever
-            unstored = StorageError(f"a storage failed with {failure!r}")
-            unstored.__cause__ = failure
-            error = error or unstored
+        # The agent's failure is the news; the unstored turn is kept for flush() either way.
+        unstored = self._store(turn)
+        error = error or unstored
         if isinstance(error, ProviderError):
             error.turn = turn
             error.provider = error.provider or self._session.info.provider
@@ -367,6 +361,17 @@ class TurnRun:
         self.error = error
         self._emit(end)
         self._finish()
+
+    def _store(self, turn: Turn) -> StorageError | None:
+        try:
+            self._session.recorder.record_turn(self._session.info, turn)
+        except PersistError as failure:
+            return failure
+        except BaseException as failure:  # noqa: BLE001 - the caller must not wait for ever
+            error = StorageError(f"a storage failed with {failure!r}")
+            error.__cause__ = failure
+            return error
+        return None
 
     def _finish(self) -> None:
         if self._buffer is not None:

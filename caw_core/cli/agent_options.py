@@ -68,6 +68,12 @@ _OPTIONS = (
         metavar="SECONDS",
         help="How long one turn may take. Default: four hours.",
     ),
+    click.option(
+        "--wait/--no-wait",
+        default=None,
+        help="Whether a turn that meets a usage limit waits until it ends and then goes on. "
+        "Default: yes, unless CAW_AUTOWAIT=0.",
+    ),
     click.option("--strict", is_flag=True, help="Fail if an option would have no effect."),
     click.option("--keep-raw", is_flag=True, help="Keep the agent's raw output with the record."),
     *record_options,
@@ -124,6 +130,7 @@ def open_agent(
         temperature=given["temperature"],
         max_tokens=given["max_tokens"],
         deadlines=Deadlines(turn=given["timeout"]) if given["timeout"] else None,
+        auto_wait=given["wait"],
         options=_extra_options(given["extra"]),
         keep_raw=given["keep_raw"],
         strict=given["strict"],

@@ -61,7 +61,7 @@ def command(resumed: str | None, **given: Any) -> None:
             _talk(session, view)
         finally:
             save_handle(session, given["save_handle"])
-            if storage and session.info.resume_key:
+            if storage and session.trajectory.resume_key:
                 view.say(resume_hint(session, given))
 
 

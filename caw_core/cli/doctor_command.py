@@ -101,9 +101,11 @@ def _print(
 ) -> None:
     click.secho("Providers", bold=True)
     for provider in providers:
-        words = provider_words(provider)
-        program = provider.readiness.program_path
-        _item(provider.state, f"{provider.name}: {provider.state}", words, program)
+        path, release = provider.readiness.program_path, provider.readiness.version
+        program = f"{path} {release}".strip() if path else f"version {release}" if release else ""
+        where = f"{provider.distribution} {provider.version}".strip()
+        title = f"{provider.name}: {provider.state} ({where})"
+        _item(provider.state, title, provider_words(provider), program)
     for kind, title in (("storage", "Storages"), ("observer", "Observers")):
         click.secho(title, bold=True)
         of_kind = [plugin for plugin in others if plugin.record.kind == kind]

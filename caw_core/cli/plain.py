@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from datetime import datetime
+
 _KEPT = "\n\t"
 # C0, DEL and C1: what moves the cursor, retitles the window or answers as if it were the keyboard.
 _SHOWN = {
@@ -21,3 +24,10 @@ def one_line(text: str, width: int) -> str:
     """Return the beginning of *text* on one line, at most *width* characters."""
     words = " ".join(plain(text[: 8 * width]).split())
     return words if len(words) <= width else words[: width - 1] + "…"
+
+
+def local_time(moment: str) -> str:
+    """Return an ISO 8601 time as people here read it; as it is if it is none."""
+    with contextlib.suppress(ValueError):
+        return f"{datetime.fromisoformat(moment).astimezone():%Y-%m-%d %H:%M}"
+    return moment

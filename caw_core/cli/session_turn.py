@@ -40,7 +40,7 @@ def converse(given: Mapping[str, Any], prompt: str, open_session: Opener) -> Non
             run_turn(session, prompt, view)
         finally:
             save_handle(session, given["save_handle"])
-            if storage and session.info.resume_key:
+            if storage and session.trajectory.resume_key:
                 view.say(resume_hint(session, given))
 
 

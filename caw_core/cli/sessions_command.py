@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 import sys
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import attrs
 import click
 
-from caw_core.cli.plain import plain
+from caw_core.cli.plain import local_time, plain
 from caw_core.cli.record_options import open_records, record_options
 from caw_core.cli.session_names import list_page
 from caw_core.cli.tables import print_table
@@ -49,18 +47,11 @@ def command(*, limit: int, provider: str, cursor: str, as_json: bool, **given: A
         (name, local_time(each.updated_at), each.info.provider, str(each.num_turns), each.title)
         for name, each in zip(shown, page.sessions, strict=True)
     ]
-    print_table(("ID", "UPDATED", "PROVIDER", "TURNS", "TITLE"), rows)
+    print_table(("ID", "UPDATED", "PROVIDER", "TURNS", "TITLE"), rows, cut=True)
     for session_id, reason in page.unreadable:
         click.echo(plain(f"unreadable: {session_id}: {reason}"), err=True)
     if page.next_cursor:
         click.echo(plain(f"more with: --cursor {page.next_cursor}"), err=True)
-
-
-def local_time(moment: str) -> str:
-    """Return an ISO 8601 time as people here read it; as it is if it is none."""
-    with contextlib.suppress(ValueError):
-        return f"{datetime.fromisoformat(moment).astimezone():%Y-%m-%d %H:%M}"
-    return moment
 
 
 def _short(ids: list[str]) -> list[str]:

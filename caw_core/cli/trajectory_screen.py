@@ -8,8 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from caw_core.blocks import ImageBlock, TextBlock, ThinkingBlock, ToolUse
-from caw_core.cli.plain import one_line, plain
-from caw_core.cli.sessions_command import local_time
+from caw_core.cli.plain import local_time, one_line, plain
 from caw_core.cli.tool_words import call_words, output_words
 from caw_core.cli.turn_screen import usage_words
 

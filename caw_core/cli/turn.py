@@ -57,8 +57,8 @@ def run_turn(session: Session, prompt: str, view: View) -> Turn:
         KeyboardInterrupt: the turn was interrupted and has ended.
     """
     turn: Turn | None = None
-    view.begin(session.provider)
     try:
+        view.begin(session.provider)
         with session.stream(prompt) as stream:
             try:
                 for event in stream:

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from caw_core import events as ev
 from caw_core.cli.activity import Activity
-from caw_core.cli.plain import one_line, plain
+from caw_core.cli.plain import local_time, one_line, plain
 from caw_core.cli.tool_words import call_words, output_words
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class TurnScreen:
         self._provider = provider
         self._activity.wait(f"{provider} works")
 
-    def show(self, event: ev.Event) -> None:
+    def show(self, event: ev.Event) -> None:  # noqa: C901 - a flat table
         """Show what happened."""
         if not isinstance(event, ev.ThinkingDelta):
             self._finish_thought()
@@ -80,6 +80,11 @@ class TurnScreen:
                 self._done((_THINKING, event.block_id), event.text)
             case ev.Notice(level="warning"):
                 self._note(event.message, "yellow")
+            case ev.Waiting():
+                self._note(f"waits until {local_time(event.until)}: {event.reason}", "yellow")
+                self._activity.wait("waiting for the limit to end")
+            case ev.PermissionSettled(allowed=False):
+                self._note(f"  not permitted: {event.reason}", "yellow")
             case ev.Progress() if not self._quiet:
                 self._end_line()
                 self._activity.advance(event)
@@ -116,6 +121,9 @@ class TurnScreen:
 
     def _show_work(self, event: ev.Event) -> None:  # noqa: C901 - a flat table
         match event:
+            case ev.PermissionAsked():
+                words = call_words(event.tool, event.arguments, self._width)
+                self._note(f"• asks for {words}", "cyan")
             case ev.ToolStarted():
                 self._note(f"• {call_words(event.name, event.arguments, self._width)}", "cyan")
                 self._activity.wait(f"{event.name} runs")

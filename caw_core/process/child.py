@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 import subprocess
@@ -26,6 +27,8 @@ from caw_core.process.lines import LineSplitter
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
+
+log = logging.getLogger("caw.process")
 
 CHUNK = 65536
 STDERR_TAIL_BYTES = 16 * 1024
@@ -81,6 +84,7 @@ class Process:
         self._on_exit = on_exit
         self._stderr: deque[bytes] = deque()
         self._stderr_size = 0
+        self._failed = False
         self._write_lock = threading.Lock()
         self._stop_lock = threading.Lock()
         self._ended = threading.Event()
@@ -158,6 +162,7 @@ class Process:
         if not self._write_lock.acquire(timeout=wait):
             msg = f"{self.name} does not read its input"
             raise ProcessError(msg, stderr_tail=self.stderr_tail)
+        failure: Exception | None = None
         try:
             stdin = self._popen.stdin
             view = memoryview(data)
@@ -166,9 +171,12 @@ class Process:
                     raise BrokenPipeError
                 view = view[stdin.write(view) or 0 :]
         except (OSError, ValueError) as error:
-            raise self.exit_error(f"{self.name} no longer takes input") from error
+            failure = error
         finally:
             self._write_lock.release()
+        if failure is not None:
+            # Without the lock: how the program ended is known only after its stdin was closed.
+            raise self.exit_error(f"{self.name} no longer takes input") from failure
 
     def exit_error(self, message: str) -> ProcessError:
         """Return the error that says how the program ended, with the end of its stderr."""
@@ -221,10 +229,18 @@ class Process:
     def _read_stdout(self) -> None:
         lines = LineSplitter()
         for chunk in self._chunks(self._popen.stdout):
-            for line in lines.feed(chunk):
+            self._hand_over(lines.feed(chunk))
+        self._hand_over(lines.flush())
+
+    def _hand_over(self, lines: list[bytes]) -> None:
+        for line in lines:
+            try:
                 self._on_line(line)
-        for line in lines.flush():
-            self._on_line(line)
+            except Exception:
+                # A program whose output nobody reads any more would block in the middle of it.
+                if not self._failed:
+                    log.exception("taking a line of %s failed; told only once", self.name)
+                self._failed = True
 
     def _read_stderr(self) -> None:
         for chunk in self._chunks(self._popen.stderr):
@@ -234,7 +250,7 @@ class Process:
                 self._stderr_size -= len(self._stderr.popleft())
 
     def _chunks(self, pipe: Any) -> Any:
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError), pipe:
             while chunk := os.read(pipe.fileno(), CHUNK):
                 yield chunk
 
@@ -256,11 +272,6 @@ class Process:
         for reader in self._readers:
             # Whoever still holds the pipe left both our group and its own environment behind.
             reader.join(timeout=1.0)
-        for pipe, reader in zip(
-            (self._popen.stdout, self._popen.stderr), self._readers, strict=True
-        ):
-            if pipe is not None and not reader.is_alive():
-                pipe.close()
         self._guard.forget(self.pid)
         self._finished.set()
         self._on_exit(self.exit)
