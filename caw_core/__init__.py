@@ -32,8 +32,10 @@ if TYPE_CHECKING:
     from caw_core.mcp import McpServer
     from caw_core.permissions import Decision, PermissionRequest, allow, allow_always, deny
     from caw_core.provider import (
+        NATIVE,
         ModelInfo,
         NativeSession,
+        OptionSupport,
         Prompt,
         ProviderInfo,
         ProviderSession,
@@ -56,6 +58,7 @@ if TYPE_CHECKING:
     from caw_core.usage import UsageStats
 
 __all__ = [
+    "NATIVE",
     "Agent",
     "Attachment",
     "Block",
@@ -68,6 +71,7 @@ __all__ = [
     "ModelInfo",
     "ModelTier",
     "NativeSession",
+    "OptionSupport",
     "PermissionRequest",
     "PluginRegistry",
     "Prompt",
@@ -125,7 +129,9 @@ _HOMES = {
     ),
     "provider": (
         "ModelInfo",
+        "NATIVE",
         "NativeSession",
+        "OptionSupport",
         "Prompt",
         "ProviderInfo",
         "ProviderSession",

@@ -90,10 +90,12 @@ class Agent:
         self._wanted = provider
         self._by_provider: dict[str, AgentPlugins] = {}
         self._settings = Settings.checked(settings)
-        for name in [provider] if isinstance(provider, str) else provider or ():
+        if isinstance(provider, str) and provider not in {
+            "auto",
+            *self._registry.names("provider"),
+        }:
             # A name that nothing answers to is told here, not when the first session opens.
-            if name != "auto" and name not in self._registry.names("provider"):
-                self._registry.load_provider(name)
+            self._registry.load_provider(provider)
 
     # --------------------------------------------------------------------------- what it is
 
@@ -111,7 +113,12 @@ class Agent:
 
     @functools.cached_property
     def _plugins(self) -> AgentPlugins:
-        choice = choose_provider(self._registry, self._wanted)
+        choice = choose_provider(
+            self._registry,
+            self._wanted,
+            self._settings.given.get("env", {}),
+            self._settings.extra,
+        )
         plugins = AgentPlugins(choice.name, choice.plugin, *self._records)
         self._by_provider[choice.name] = plugins
         return plugins
@@ -139,7 +146,8 @@ class Agent:
 
     def check_ready(self) -> Readiness:
         """Say whether a session could start now; no network, no cost."""
-        return self._plugins.check_ready()
+        given = self._settings.given
+        return self._plugins.check_ready(given.get("env", {}), self._settings.extra)
 
     # ----------------------------------------------------------------------------- sessions
 

@@ -87,7 +87,7 @@ class _UnknownNameError(ConfigError):
         self.known = tuple(sorted(known))
         self.hint = hint
         installed = ", ".join(self.known) or "none"
-        parts = [f"no {self.what} {name!r} is installed", f"installed: {installed}"]
+        parts = [f"no {self.what} {name!r} is installed", f"Installed: {installed}"]
         super().__init__(". ".join([*parts, hint] if hint else parts))
 
 

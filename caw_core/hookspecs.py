@@ -110,12 +110,18 @@ class ProviderSpecs:
         """
 
     @hookspec(firstresult=True)
-    def check_ready(self) -> Readiness:
+    def check_ready(
+        self,
+        env: Mapping[str, str | None],
+        options: Mapping[str, object],
+    ) -> Readiness:
         """Say whether a session could start now.
 
         Called by ``caw doctor`` and when an agent must choose its provider itself. May look at
         files and PATH and ask a program for its version; no network, no tokens, under a second.
 
+        :param env: the agent's changes to the environment, as in `StartRequest`.
+        :param options: this provider's own options, as in `StartRequest`.
         :return: a `caw_core.provider.Readiness`. A provider without this hook counts as ready.
         """
 

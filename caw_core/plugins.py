@@ -180,9 +180,13 @@ class AgentPlugins(RecordPlugins):
         """Tell whether *name*, from a handle or a record, means this provider."""
         return name in {self.info.name, self.provider_name}
 
-    def check_ready(self) -> Readiness:
+    def check_ready(
+        self,
+        env: Mapping[str, str | None] | None = None,
+        options: Mapping[str, object] | None = None,
+    ) -> Readiness:
         """Ask the provider whether it could start."""
-        answer = self._hook.check_ready()
+        answer = self._hook.check_ready(env=env or {}, options=options or {})
         return Readiness(ready=True) if answer is None else cast("Readiness", answer)
 
     def start_session(self, request: StartRequest) -> ProviderSession:

@@ -35,9 +35,13 @@ GROUPS: Mapping[str, str] = {
 
 KNOWN_DISTRIBUTIONS: Mapping[str, Mapping[str, str]] = {
     "provider": {
+        "cc": "caw-provider-claude-code",
+        "claude": "caw-provider-claude-code",
+        "claude_code": "caw-provider-claude-code",
         "codex": "caw-provider-codex",
         "local": "caw-provider-local",
         "echo": "caw-provider-echo",
+        "opencode": "caw-provider-opencode",
     },
     "storage": {"jsonl": "caw-storage-jsonl"},
     "observer": {},

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from caw_core.errors import NotReadyError, UnknownProviderError
+from caw_core.errors import CawError, NotReadyError, UnknownProviderError
 from caw_core.plugins import AgentPlugins
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from caw_core.registry import PluginRegistry
 
@@ -37,12 +37,20 @@ class Choice:
 def choose_provider(
     registry: PluginRegistry,
     wanted: str | Sequence[str] | None,
+    env: Mapping[str, str | None] | None = None,
+    options: Mapping[str, object] | None = None,
 ) -> Choice:
     """Return the provider to use.
 
     One name is taken as it is. Of several, the first that is ready is taken. Without any,
     ``CAW_PROVIDER`` (a comma list) is the order, else every installed provider that may be taken
     unasked, those marked as fallback last.
+
+    Args:
+        registry: where the providers are.
+        wanted: a name, several, or None.
+        env: the agent's changes to the environment, in which a program may be found or not.
+        options: the provider's own options.
 
     Raises:
         UnknownProviderError: there is nothing to choose from.
@@ -56,14 +64,10 @@ def choose_provider(
     if len(order) == 1:
         return Choice(name=order[0], plugin=registry.load_provider(order[0]))
     problems: list[str] = []
-    candidates = (
-        [(name, registry.load_provider(name)) for name in order]
-        if order
-        else _takeable(registry, problems)
-    )
+    candidates = _named(registry, order, problems) if order else _takeable(registry, problems)
     for name, plugin in candidates:
         try:
-            readiness = AgentPlugins(name, plugin).check_ready()
+            readiness = AgentPlugins(name, plugin).check_ready(env, options)
         except Exception as error:
             # A provider that cannot even say whether it is ready is not.
             log.warning("provider %r failed in check_ready", name, exc_info=True)
@@ -80,6 +84,21 @@ def choose_provider(
         raise UnknownProviderError(name, known=registry.names("provider"), hint=hint)
     msg = "no provider is ready. " + "; ".join(problems)
     raise NotReadyError(msg)
+
+
+def _named(
+    registry: PluginRegistry,
+    order: list[str],
+    problems: list[str],
+) -> list[tuple[str, object]]:
+    found = []
+    for name in order:
+        try:
+            found.append((name, registry.load_provider(name)))
+        except CawError as error:
+            # The order says what to do when the first cannot be had.
+            problems.append(f"{name}: {error}")
+    return found
 
 
 def _takeable(registry: PluginRegistry, problems: list[str]) -> list[tuple[str, object]]:

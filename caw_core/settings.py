@@ -198,6 +198,9 @@ def _storage_list(data_dir: str | os.PathLike[str] | None, storage: object) -> t
         items += storage
     elif storage is not None:
         items.append(storage)
+    if any(item in items[:place] for place, item in enumerate(items)):
+        msg = "storage: one of them is given twice"
+        raise ConfigError(msg)
     return tuple(items)
 
 

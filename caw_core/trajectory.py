@@ -110,6 +110,12 @@ class Turn:
         return ""
 
     @property
+    def text(self) -> str:
+        """Everything that the agent wrote for the user, its text blocks parted by a blank line."""
+        texts = (block.text for block in self.output if isinstance(block, TextBlock))
+        return "\n\n".join(text for text in texts if text)
+
+    @property
     def tool_calls(self) -> tuple[ToolUse, ...]:
         """The tool calls of this turn, in order."""
         return tuple(block for block in self.output if isinstance(block, ToolUse))

@@ -5,12 +5,11 @@ import pickle
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
+
 from caw_core import Agent, Deadlines, PluginRegistry, ProviderInfo, Readiness, hookimpl
 from caw_core.errors import (
     ConfigError,
@@ -29,6 +28,10 @@ from caw_core.errors import (
 )
 from caw_core.events import Event, Notice, TextDelta
 from caw_core.provider import NATIVE, OptionSupport
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 
 def test_completion_opens_sends_ends_and_returns_the_record(stage: Any) -> None:
@@ -445,7 +448,7 @@ def test_provider_without_check_ready_counts_as_ready(stage: Any) -> None:
     assert stage.agent().check_ready().ready
 
 
-# -------------------------------------------------------------------------------------- imports
+# ---------------------------------------------------------------------------- what it brings along
 
 
 def test_importing_caw_core_imports_no_plugin_http_or_toolkit() -> None:

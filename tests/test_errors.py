@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+
 from caw_core import Turn, errors
 from caw_core.errors import CawError, PersistError, ProviderError
 
@@ -65,7 +66,9 @@ def test_error_pickles_with_its_facts_text_and_notes(cls: type[CawError]) -> Non
 @pytest.mark.parametrize("cls", CLASSES)
 def test_error_stands_in_the_tree_at_the_top_of_the_module(cls: type[CawError]) -> None:
     assert errors.__doc__ is not None
-    lines = [line for line in errors.__doc__.splitlines() if re.search(rf"\b{cls.__name__}\b", line)]
+    lines = [
+        line for line in errors.__doc__.splitlines() if re.search(rf"\b{cls.__name__}\b", line)
+    ]
     assert len(lines) == 1
     (line,) = lines
     promised = re.search(rf"{cls.__name__}\((\w+)\)", line)
@@ -90,7 +93,7 @@ def test_depth_in_the_tree_is_depth_of_inheritance() -> None:
 
 def test_unknown_name_says_installed_and_hint() -> None:
     text = str(make(errors.UnknownProviderError))
-    assert text == "no provider 'codx' is installed. installed: codex. Install it."
+    assert text == "no provider 'codx' is installed. Installed: codex. Install it."
 
 
 def test_process_error_keeps_the_tail_out_of_its_text() -> None:
@@ -107,7 +110,7 @@ def test_persist_error_splits_into_its_own_kind_with_the_turn() -> None:
 
 
 def test_except_star_finds_the_cause_in_a_persist_error() -> None:
-    seen = []
+    seen: list[BaseException] = []
     try:
         raise PersistError("m", [OSError("full")])
     except* OSError as group:

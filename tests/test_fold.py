@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import itertools
 import json
 from typing import Any
 
 import attrs
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from caw_core.blocks import ImageBlock, TextBlock, ThinkingBlock, ToolUse
 from caw_core.events import (
     Event,
@@ -28,8 +32,6 @@ from caw_core.events import (
 from caw_core.fold import TurnFold
 from caw_core.trajectory import PlanEntry, Turn
 from caw_core.usage import UsageStats
-from hypothesis import given
-from hypothesis import strategies as st
 
 
 def fold(*events: Event) -> Turn:
@@ -41,7 +43,7 @@ def fold(*events: Event) -> Turn:
 
 def pieces(text: str, cuts: list[int]) -> list[str]:
     places = sorted({cut % (len(text) + 1) for cut in cuts} | {0, len(text)})
-    return [text[a:b] for a, b in zip(places, places[1:], strict=False)]
+    return [text[a:b] for a, b in itertools.pairwise(places)]
 
 
 Item = tuple[str, str, list[int]]
@@ -65,13 +67,14 @@ def told(item: Item, number: int, how: str) -> list[Event]:
             ToolStarted(call_id=block_id, name="t", arguments={} if how == "deltas" else arguments),
         ]
         if how != "done":
-            head += [ToolArguments(call_id=block_id, delta=part) for part in pieces(json.dumps(arguments), cuts)]
+            head += [
+                ToolArguments(call_id=block_id, delta=part)
+                for part in pieces(json.dumps(arguments), cuts)
+            ]
             head += [ToolOutput(call_id=block_id, delta=part) for part in pieces(text, cuts)]
         output = None if how == "deltas" else text
         return [*head, ToolFinished(call_id=block_id, output=output)]
-    delta, done = (
-        (TextDelta, TextDone) if kind == "text" else (ThinkingDelta, ThinkingDone)
-    )
+    delta, done = (TextDelta, TextDone) if kind == "text" else (ThinkingDelta, ThinkingDone)
     events: list[Event] = []
     if how != "done":
         events += [delta(text=part, block_id=block_id) for part in pieces(text, cuts)]

@@ -4,10 +4,11 @@ import json
 from typing import Any
 
 import pytest
-from caw_core.errors import ResumeHandleError
-from caw_core.handles import ResumeHandle, check_session_id, is_session_id, new_session_id
 from hypothesis import given
 from hypothesis import strategies as st
+
+from caw_core.errors import ResumeHandleError
+from caw_core.handles import ResumeHandle, check_session_id, is_session_id, new_session_id
 
 GOOD = {"version": 1, "provider": "codex", "session_id": "s-1", "resume_key": "thread 7"}
 

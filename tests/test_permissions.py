@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
 from caw_core import Decision, PermissionRequest, allow, allow_always, deny
 from caw_core.deadlines import Deadlines
 from caw_core.events import Event, PermissionAsked, PermissionSettled, TextDelta, TurnEnded
@@ -28,7 +29,9 @@ def asking(answers: list[Decision], *, times: int = 1) -> Callable[[Any, str], I
                 answers.append(decision)
                 settled.set()
 
-            request = PermissionRequest(request_id=str(number), tool="Bash", arguments={"cmd": "ls"})
+            request = PermissionRequest(
+                request_id=str(number), tool="Bash", arguments={"cmd": "ls"}
+            )
             session.request.permission_desk.ask(request, settle)
             while not settled.wait(0.01):
                 if session.interrupted.is_set():
@@ -85,7 +88,9 @@ def test_callback_that_fails_means_no_and_the_turn_goes_on(stage: Stage) -> None
 
 
 def test_requests_and_answers_are_on_the_event_stream(stage: Stage) -> None:
-    agent = stage.agent(asking([], times=2), on_permission=lambda request: request.request_id == "0")
+    agent = stage.agent(
+        asking([], times=2), on_permission=lambda request: request.request_id == "0"
+    )
     with agent.start_session() as session:
         events = list(session.stream("go"))
     asked = [event.request_id for event in events if isinstance(event, PermissionAsked)]

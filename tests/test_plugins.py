@@ -1,14 +1,18 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
 from caw_core import Agent, hookimpl
 from caw_core.errors import PersistError, StorageError
 from caw_core.events import Event, ToolFinished, ToolStarted
-from caw_core.trajectory import SessionInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from caw_core.trajectory import SessionInfo
 
 
 class Log:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import signal
 import subprocess
@@ -14,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from caw_core.errors import ProcessError, ProgramNotFoundError
-from caw_core.process import LineSplitter, Process, ProcessExit, child_environment
 from hypothesis import given
 from hypothesis import strategies as st
+
+from caw_core.errors import ProcessError, ProgramNotFoundError
+from caw_core.process import LineSplitter, Process, ProcessExit, child_environment
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and groups of POSIX")
 
@@ -135,7 +137,7 @@ def test_lines_do_not_depend_on_how_the_bytes_were_cut(data: bytes, cuts: list[i
     splitter = LineSplitter()
     places = sorted({0, len(data), *(min(cut, len(data)) for cut in cuts)})
     lines = []
-    for a, b in zip(places, places[1:], strict=False):
+    for a, b in itertools.pairwise(places):
         lines += splitter.feed(data[a:b])
     lines += splitter.flush()
     whole = LineSplitter()
@@ -146,7 +148,7 @@ def test_lines_do_not_depend_on_how_the_bytes_were_cut(data: bytes, cuts: list[i
 
 
 def test_input_larger_than_a_pipe_arrives_while_the_program_writes(run: Run) -> None:
-    code = "import sys\nfor line in sys.stdin: print(len(line)); sys.stdout.write('o' * 100_000 + '\\n')"
+    code = "import sys\nfor line in sys.stdin: print(len(line)); print('o' * 100_000)"
     program = run(code)
     for _ in range(20):
         program.process.write(b"i" * 1_000_000 + b"\n")
@@ -183,10 +185,14 @@ def test_second_writer_may_give_up_waiting(run: Run) -> None:
 
     first = threading.Thread(target=write)
     first.start()
-    with pytest.raises(ProcessError, match="does not read"):
+
+    def write_until_blocked() -> None:
         # Until the first one has begun, a short write goes through and is tried again.
         while True:
             program.process.write(b"x", wait=0.01)
+
+    with pytest.raises(ProcessError, match="does not read"):
+        write_until_blocked()
     program.process.stop(0.1)
     first.join(WAIT)
 
@@ -247,7 +253,11 @@ def test_stop_is_idempotent_from_many_threads(run: Run) -> None:
     assert len(program.exits) == 1
 
 
-CHILD = "import subprocess, sys, time\np = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)']{how})\nprint(p.pid)\n"
+CHILD = """
+import subprocess, sys, time
+p = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)']{how})
+print(p.pid)
+"""
 
 
 @pytest.mark.parametrize("how", ["", ", start_new_session=True"])
@@ -275,23 +285,27 @@ def test_exit_is_told_although_a_grandchild_holds_the_pipes(run: Run) -> None:
 
 
 HOST = """
-import sys, time
+import sys, threading, time
 from pathlib import Path
 from caw_core.process import Process, child_environment
 code = sys.argv[1]
-def say(line): print(line.decode(), flush=True)
-p = Process([sys.executable, "-u", "-c", code], cwd=Path.cwd(), env=child_environment({}), on_line=say)
+said = threading.Event()
+def say(line): print(line.decode(), flush=True); said.set()
+def start(*argv):
+    argv = [sys.executable, "-u", "-c", *argv]
+    return Process(argv, cwd=Path.cwd(), env=child_environment({}), on_line=say)
+p = start(code)
+said.wait()
 print(p.pid, flush=True)
 {then}
 """
 
-STUBBORN = (
-    "import signal, subprocess, sys, time\n"
-    "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
-    "p = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'], start_new_session=True)\n"
-    "print(p.pid)\n"
-    "while True: time.sleep(600)"
-)
+STUBBORN = f"""
+import signal
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+{CHILD.replace("{how}", ", start_new_session=True")}
+while True: time.sleep(600)
+"""
 
 
 @contextlib.contextmanager
@@ -351,15 +365,14 @@ def test_fork_that_exits_leaves_its_parents_programs_alone() -> None:
     with host(then) as (popen, pids):
         assert popen.stdout is not None
         assert popen.stdout.readline() == "running\n"
-        assert not gone(pids[0], 0.1)
+        assert not gone(pids[1], 0.1)
 
 
 def test_fork_may_start_programs_of_its_own() -> None:
     then = (
         "import os, threading\npid = os.fork()\n"
         "if pid == 0:\n"
-        "    q = Process([sys.executable, '-c', 'print(42)'], cwd=Path.cwd(), env=child_environment({}), on_line=say)\n"
-        "    q.wait(20); os._exit(0)\n"
+        "    start('print(42)').wait(20); os._exit(0)\n"
         "os.waitpid(pid, 0)"
     )
     with host(then) as (popen, _):

@@ -4,6 +4,7 @@ import threading
 from typing import Any
 
 import pytest
+
 from caw_core.errors import PersistError
 from caw_core.plugins import AgentPlugins
 from caw_core.recorder import Recorder
@@ -30,7 +31,7 @@ def test_turn_that_was_refused_is_kept_and_flushed(recorder: Recorder, memory: A
     assert recorder.pending_turns == (0,)
     memory.failing = None
     recorder.flush(HEAD)
-    assert recorder.pending_turns == ()
+    assert not recorder.pending_turns
     assert memory.turns["s"] == {0: turn()}
 
 
@@ -55,7 +56,7 @@ def test_later_state_of_a_turn_takes_the_place_of_the_refused_one(
     assert recorder.pending_turns == (0,)
     memory.failing = None
     recorder.record_turn(HEAD, turn())
-    assert recorder.pending_turns == ()
+    assert not recorder.pending_turns
     assert memory.calls == [(0, "running", 1), (0, "completed", 1)]
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
 from caw_core import PluginRegistry, ProviderInfo, hookimpl
 from caw_core.errors import (
     AmbiguousProviderError,
@@ -19,6 +19,9 @@ from caw_core.errors import (
     UnknownProviderError,
     UnknownStorageError,
 )
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Install = Callable[..., str]
 
@@ -229,7 +232,9 @@ def test_factory_that_makes_no_storage_is_refused(install: Install) -> None:
 
 
 def test_broken_observer_is_left_out_and_remembered(install: Install) -> None:
-    good = "caw_api = '1.0'\nfrom caw_core import hookimpl\n@hookimpl\ndef persist_turn(turn): ...\n"
+    good = (
+        "caw_api = '1.0'\nfrom caw_core import hookimpl\n@hookimpl\ndef persist_turn(turn): ...\n"
+    )
     install("caw-good", {"caw.plugins": {"good": ""}}, good)
     install("caw-bad", {"caw.plugins": {"bad": ""}}, "1 / 0")
     registry = PluginRegistry()
@@ -348,7 +353,7 @@ def test_later_minor_version_is_welcome(registry: PluginRegistry) -> None:
 def test_argument_that_the_hook_does_not_have(registry: PluginRegistry) -> None:
     class Bad(Good):
         @hookimpl
-        def start_session(self, request: Any, prompt: str) -> None: ...
+        def start_session(self, request: Any, prompt: str) -> None: ...  # type: ignore[override]
 
     assert "start_session: there is no argument 'prompt'; the hook's are: request" in problems_of(
         registry, Bad
@@ -358,7 +363,7 @@ def test_argument_that_the_hook_does_not_have(registry: PluginRegistry) -> None:
 def test_keyword_only_argument(registry: PluginRegistry) -> None:
     class Bad(Good):
         @hookimpl
-        def start_session(self, *, request: Any) -> None: ...
+        def start_session(self, *, request: Any) -> None: ...  # type: ignore[override]
 
     assert "keyword-only" in problems_of(registry, Bad)
 
@@ -376,7 +381,7 @@ def test_star_arguments(registry: PluginRegistry) -> None:
 def test_async_hook(registry: PluginRegistry) -> None:
     class Bad(Good):
         @hookimpl
-        async def start_session(self, request: Any) -> None: ...
+        async def start_session(self, request: Any) -> None: ...  # type: ignore[override]
 
     assert "'async def'" in problems_of(registry, Bad)
 

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
 from caw_core import Deadlines
 from caw_core.errors import (
     AuthError,
@@ -27,6 +27,9 @@ from caw_core.events import (
     UsageReported,
 )
 from caw_core.usage import UsageStats
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 WAIT = 20.0
 
@@ -249,7 +252,8 @@ def test_deadline_that_passes_is_named_and_the_partial_turn_kept(stage: Any, kin
         agent.interrupted.wait(WAIT)
         yield TurnEnded(stop_reason="cancelled")
 
-    deadlines = Deadlines(**{"first_event": None, "idle": None, "turn": None} | {kind: 0.05})
+    limits: dict[str, Any] = {"first_event": None, "idle": None, "turn": None, kind: 0.05}
+    deadlines = Deadlines(**limits)
     with stage.agent(silent, deadlines=deadlines).start_session() as session:
         with pytest.raises(DeadlineError) as caught:
             session.send("x")
@@ -291,10 +295,10 @@ def test_short_idle_deadline_is_kept_beside_a_long_first_one(stage: Any) -> None
 def test_events_put_the_idle_deadline_off(stage: Any) -> None:
     def lively(agent: Any, text: str) -> Iterator[Event]:
         for _ in range(30):
-            agent.interrupted.wait(0.02)
+            agent.interrupted.wait(0.05)
             yield TextDelta(text=".")
 
-    deadlines = Deadlines(first_event=5, idle=0.4, turn=None)
+    deadlines = Deadlines(first_event=5, idle=1, turn=None)
     with stage.agent(lively, deadlines=deadlines).start_session() as session:
         assert session.send("x").result == "." * 30
 
@@ -344,14 +348,17 @@ def test_cancelled_send_that_waits_leaves_no_turn(stage: Any, gate: Gate) -> Non
 
 
 def test_cancelled_start_closes_the_session_that_nobody_gets(stage: Any) -> None:
-    asked, release = threading.Event(), threading.Event()
+    asked, release, opened = threading.Event(), threading.Event(), threading.Event()
     agent = stage.agent()
     open_now = stage.provider._open
 
     def slowly(session: Any) -> Any:
         asked.set()
         release.wait(WAIT)
-        return open_now(session)
+        try:
+            return open_now(session)
+        finally:
+            opened.set()
 
     stage.provider._open = slowly
 
@@ -362,8 +369,7 @@ def test_cancelled_start_closes_the_session_that_nobody_gets(stage: Any) -> None
         with pytest.raises(asyncio.CancelledError):
             await task
         release.set()
-        while not stage.provider.sessions:
-            await asyncio.sleep(0.01)
+        assert await asyncio.to_thread(opened.wait, WAIT)
         assert await asyncio.to_thread(stage.session.closed.wait, WAIT)
 
     asyncio.run(main())
@@ -556,7 +562,6 @@ def test_exit_called_in_a_plugin_ends_the_turn_and_not_the_program(stage: Any) -
 def test_exit_called_in_a_storage_does_not_hang_the_turn(stage: Any, memory: Any) -> None:
     with stage.agent(storage=memory).start_session() as session:
         session.send("fine")
-        memory.persist_turn  # noqa: B018 - the hook was bound when the agent was made
         memory.failing = SystemExit(3)
         assert Sending(session, "x").wait().error is not None
         memory.failing = None
@@ -612,7 +617,7 @@ def test_keyboard_interrupt_of_the_caller_interrupts_the_turn(
             calls.append(1)
             if len(calls) == 1:
                 raise KeyboardInterrupt
-            return wait(timeout)
+            return bool(wait(timeout))
 
         monkeypatch.setattr(running.run.finished, "wait", ctrl_c)
         with pytest.raises(KeyboardInterrupt):

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
+
 from caw_core import (
     Agent,
     Attachment,
@@ -28,7 +29,6 @@ from caw_core.blocks import SteerBlock, TextBlock
 from caw_core.errors import AuthError, ConfigError, UnsupportedError
 from caw_core.events import Event, TextDelta, TextDone
 from caw_core.provider import NATIVE
-
 from tests.conftest import MemoryStorage
 
 WAIT = 20.0
@@ -179,7 +179,10 @@ def test_provider_that_cannot_steer_queues(provider: AbleProvider, agent: Agent)
             pass
         receipt = session.steer("more")
         provider.sessions[0].interrupt()
-        assert (receipt.outcome, receipt.reason) == ("queued", "able takes nothing while a turn runs")
+        assert (receipt.outcome, receipt.reason) == (
+            "queued",
+            "able takes nothing while a turn runs",
+        )
         assert receipt.stream is not None
         assert receipt.stream.result().input == "more"
 
@@ -276,7 +279,10 @@ def test_conversation_of_the_agents_own_is_taken_over(
     assert (native.cwd, native.env) == (str(tmp_path), {"A": "b"})
     with agent.resume_session(native) as session:
         assert session.send("and now?").result == "None: from the terminal|and now?"
-        assert [turn.input for turn in session.trajectory.turns] == ["from the terminal", "and now?"]
+        assert [turn.input for turn in session.trajectory.turns] == [
+            "from the terminal",
+            "and now?",
+        ]
     assert isinstance(provider.sessions[0].request, ResumeRequest)
     assert provider.sessions[0].request.resume_key == "native-1"
     assert len(memory.turns[session.session_id]) == 2

@@ -3,13 +3,16 @@ from __future__ import annotations
 import asyncio
 import gc
 import threading
-from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
 from caw_core.errors import AuthError, SessionStateError
 from caw_core.event_buffer import LIMIT, EventBuffer
 from caw_core.events import Event, TextDelta, TurnEnded, TurnStarted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 WAIT = 20.0
 
@@ -171,9 +174,8 @@ def test_failure_is_raised_after_the_last_event(stage: Any) -> None:
 
     seen = []
     with stage.agent(answer).start_session() as session:
-        with pytest.raises(AuthError), session.stream("x") as stream:
-            for event in stream:
-                seen.append(event)  # noqa: PERF402 - it raises, and what came before counts
+        with session.stream("x") as stream, pytest.raises(AuthError):
+            seen.extend(stream)
         last = seen[-1]
         assert isinstance(last, TurnEnded)
         assert last.status == "failed"
@@ -191,10 +193,13 @@ def test_result_skips_the_remaining_events(stage: Any) -> None:
 
 def test_interrupt_of_a_stream_ends_its_iteration(stage: Any) -> None:
     with stage.agent(endless).start_session() as session, session.stream("x") as stream:
+        events = []
         for event in stream:
+            events.append(event)
             stream.interrupt()
-        assert isinstance(event, TurnEnded)
-        assert event.status == "interrupted"
+        last = events[-1]
+        assert isinstance(last, TurnEnded)
+        assert last.status == "interrupted"
 
 
 def test_turn_of_a_stream_grows_while_it_runs(stage: Any) -> None:
@@ -239,9 +244,12 @@ def test_event_loop_is_woken_once_for_a_burst() -> None:
         buffer = EventBuffer()
         waiting = asyncio.create_task(buffer.get_async())
         await asyncio.sleep(0)
-        burst = threading.Thread(
-            target=lambda: [buffer.put(TextDelta(text=str(n))) for n in range(100)],
-        )
+
+        def put() -> None:
+            for number in range(100):
+                buffer.put(TextDelta(text=str(number)))
+
+        burst = threading.Thread(target=put)
         burst.start()
         burst.join()
         await waiting

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+
 from caw_core import Budget, UsageStats
 from caw_core import turn_limits as limits
 from caw_core.errors import BudgetError, ConfigError, LimitError
@@ -26,8 +27,11 @@ def calling(tokens: int = 10, cost: float | None = 0.5, calls: int = 5) -> objec
         session.interrupted.clear()
         for number in range(calls):
             yield TextDone(text=f"call {number}", block_id=str(number))
-            source = "unknown" if cost is None else "reported"
-            usage = UsageStats(input_tokens=tokens, cost_usd=cost, cost_source=source)
+            usage = UsageStats(
+                input_tokens=tokens,
+                cost_usd=cost,
+                cost_source="unknown" if cost is None else "reported",
+            )
             yield UsageReported(usage=usage)
             if number < calls - 1 and session.interrupted.wait(0.3):
                 yield TurnEnded(stop_reason="cancelled")
@@ -63,7 +67,10 @@ def test_budget_stops_the_turn_and_the_next(stage: Stage, budget: Budget) -> Non
         with pytest.raises(BudgetError, match="is used up") as caught:
             session.send("go")
         assert caught.value.turn is not None
-        assert (caught.value.turn.status, caught.value.turn.usage.input_tokens) == ("interrupted", 20)
+        assert (caught.value.turn.status, caught.value.turn.usage.input_tokens) == (
+            "interrupted",
+            20,
+        )
         with pytest.raises(BudgetError):
             session.send("again")
         assert len(stage.session.prompts) == 1
@@ -170,7 +177,7 @@ def test_agent_that_had_begun_is_asked_to_go_on(stage: Stage) -> None:
     def turn(session: PlayedSession, _: str) -> Iterator[Event]:
         yield TextDone(text="half", block_id=str(len(session.prompts)))
         if len(session.prompts) == 1:
-            raise LimitError("limit", kind="usage", resets_at=datetime.now(UTC))  # noqa: EM101
+            raise LimitError("limit", kind="usage", resets_at=datetime.now(UTC))
 
     with stage.agent(turn).start_session() as session:
         session.send("question")

@@ -56,8 +56,13 @@ class HostGuard:
         """End everything at once; the interpreter is exiting."""
         if os.getpid() != self._pid:
             return
-        for process in list(self._live.values()):
+        for pgid, process in list(self._live.items()):
             process.kill()
+            self._tell(f"-{pgid}\n")
+        if self._reaper is not None and self._reaper.stdin is not None:
+            # With nothing on its list it ends at once.
+            self._reaper.stdin.close()
+            self._reaper.wait()
 
     def _start_reaper(self) -> None:
         if sys.platform == "win32":

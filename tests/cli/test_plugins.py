@@ -111,7 +111,7 @@ def test_an_unknown_provider_gets_close_matches_and_the_installed_ones(caw: Caw)
     result = caw("run", "-p", "ecko", "hi")
     assert (result.code, result.out) == (3, "")
     assert "Did you mean 'echo'?" in result.err
-    assert "installed: " in result.err
+    assert "Installed: " in result.err
 
 
 def test_a_known_provider_that_is_missing_gets_its_pip_command(caw: Caw) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from caw_core import Agent
 from caw_core.deadlines import Deadlines
 from caw_core.fold import TurnFold
 from caw_core.provider import Prompt, ResumeRequest, StartRequest
@@ -65,6 +66,13 @@ class Desk:
         other = Desk(self.program, home)
         other._sessions = self._sessions
         return other
+
+    def agent(self, **changes: Any) -> Agent:
+        """Return an agent with the same settings."""
+        settings = self.settings(**changes)
+        for name in ("session_id", "permission_desk"):
+            settings.pop(name, None)
+        return Agent("codex", **settings)
 
     @staticmethod
     def ask(session: CodexSession, text: str) -> list[Event]:

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from caw_testkit.modelserver import ModelServer, Step
-    from conftest import Desk
+
+    from .conftest import Desk
 
 pytestmark = pytest.mark.real_codex
 

@@ -44,6 +44,8 @@ TEXT = (
     b'{"type":"agentMessage","id":"a","text":"%s"}}}\n'
 )
 
+NOT_ALLOWED = "this is not allowed under the permissions 'auto-edit'"
+
 
 class Fake:
     """Opens sessions with the program of ``fake_app_server.py``."""
@@ -146,7 +148,7 @@ def test_every_request_is_answered_exactly_once(fake: Fake) -> None:
     asked: dict[str, dict[str, Any]] = {
         "item/commandExecution/requestApproval": {"result": {"decision": "decline"}},
         "item/fileChange/requestApproval": {"result": {"decision": "decline"}},
-        "applyPatchApproval": {"result": {"decision": {"denied": {"rejection": "not allowed"}}}},
+        "applyPatchApproval": {"result": {"decision": {"denied": {"rejection": NOT_ALLOWED}}}},
         "item/permissions/requestApproval": {"result": {"permissions": {}}},
         "mcpServer/elicitation/request": {"result": {"action": "decline"}},
         "item/tool/requestUserInput": {"result": {"answers": {}}},
@@ -160,16 +162,17 @@ def test_every_request_is_answered_exactly_once(fake: Fake) -> None:
         params = {"threadId": "T", "turnId": "U"} if number % 2 else {}
         id_: object = str(number) if number % 3 else number
         turn += json.dumps({"id": id_, "method": method, "params": params}).encode() + b"\n"
-    session = fake.start(turn + END, permissions="ask")
+    session = fake.start(turn + END)
     events = fake.ask(session, "go")
     session.close()
     answers = [message for message in fake.received() if "method" not in message]
+    answers.sort(key=lambda message: int(message["id"]))
     expected: list[dict[str, Any]] = [
         {"id": str(number) if number % 3 else number, **answer}
         for number, answer in enumerate(asked.values())
     ]
     assert answers == expected
-    assert len([event for event in events if isinstance(event, Notice)]) == 5
+    assert len([event for event in events if isinstance(event, Notice)]) == 4
 
 
 def test_request_outside_of_a_turn_is_answered_too(fake: Fake) -> None:

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from caw_core.events import Event
     from caw_provider_codex.session import CodexSession
     from caw_testkit.modelserver import ModelServer
-    from conftest import Desk
+
+    from .conftest import Desk
 
 pytestmark = pytest.mark.real_codex
 

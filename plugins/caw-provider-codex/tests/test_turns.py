@@ -12,7 +12,8 @@ from caw_testkit.modelserver import Usage, big, call, echo, reply, text, think
 
 if TYPE_CHECKING:
     from caw_testkit.modelserver import ModelServer, RecordedRequest
-    from conftest import Desk
+
+    from .conftest import Desk
 
 pytestmark = pytest.mark.real_codex
 

@@ -24,7 +24,7 @@ class Got:
     data: bytes
 
     @property
-    def json(self) -> Any:  # noqa: ANN401
+    def json(self) -> Any:
         return json.loads(self.data)
 
     @property

@@ -9,9 +9,9 @@ import pytest
 from caw_testkit.modelserver import ToolResult, Usage, call, fail, fail_inside, reply, text, think
 
 if TYPE_CHECKING:
-    from conftest import Ask
-
     from caw_testkit.modelserver import ModelServer
+
+    from .conftest import Ask
 
 USAGE = Usage(
     input_tokens=20, cached_tokens=5, cache_write_tokens=3, output_tokens=9, reasoning_tokens=2

@@ -21,7 +21,7 @@ from caw_testkit.modelserver import (
 )
 
 if TYPE_CHECKING:
-    from conftest import Ask, Got
+    from .conftest import Ask, Got
 
 PATH = "/v1/chat/completions"
 

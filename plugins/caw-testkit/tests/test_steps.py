@@ -26,9 +26,9 @@ from caw_testkit.modelserver import (
 )
 
 if TYPE_CHECKING:
-    from conftest import Ask
-
     from caw_testkit.modelserver import ModelServer
+
+    from .conftest import Ask
 
 PATH = "/v1/responses"
 

@@ -7,6 +7,7 @@ was observed with codex 0.169.0.
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -44,6 +45,8 @@ _LIMIT_KINDS: Final = {
 }
 _LIMIT_STATUSES: Final = {429: "rate", 503: "overloaded", 529: "overloaded"}
 _AUTH_STATUSES: Final = frozenset({401, 403})
+_USAGE_WORDS: Final = "You've hit your usage limit"
+_STATUS_WORDS: Final = re.compile(r"^(?:exceeded retry limit, last|unexpected) status:? (\d{3})\b")
 _AUTH_HINT: Final = "Log in with `codex login`, or set the key that its configuration names."
 
 
@@ -66,6 +69,22 @@ def turn_error(
         return _transport_error(info, message)
     known = _named_error(info, message, rate_limits, model)
     return known or _unnamed_error(message, model)
+
+
+def exec_error(error: dict[str, JSON], *, model: str = "") -> ProviderError:
+    """Return the error that a run of ``codex exec`` failed with; it has codex's words alone.
+
+    Args:
+        error: what codex printed.
+        model: the model that was asked for.
+    """
+    message = text(error, "message") or "codex gave no reason"
+    if message.startswith(_USAGE_WORDS):
+        return LimitError(message, kind="usage", source="codex exec", provider=NAME)
+    status = _STATUS_WORDS.search(message)
+    if status:
+        return _transport_error({"": {"httpStatusCode": int(status[1])}}, message)
+    return _unnamed_error(message, model)
 
 
 def resets_at(rate_limits: dict[str, JSON]) -> datetime | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 import threading
 import time
 from pathlib import Path
@@ -17,11 +19,16 @@ from caw_core.errors import (
     SessionStateError,
 )
 from caw_provider_codex.errors import NAME, ended
+from caw_provider_codex.fields import text
 from caw_provider_codex.rpc import Peer, RpcError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
+OLDEST: Final = (0, 151, 0)
+"""The oldest codex whose app-server is used; OpenAI's own SDK asks for it as well."""
+
+_VERSION: Final = re.compile(r"/(\d+)\.(\d+)\.(\d+)")
 CLIENT: Final = {"name": "caw", "title": "caw", "version": "0.1"}
 
 
@@ -61,11 +68,21 @@ class Deadline:
         return DeadlineError(self.kind, self.seconds or 0.0, provider=NAME, hint=hint)
 
 
+class _TooOldError(Exception):
+    """The program's version is older than `OLDEST`."""
+
+
 class AppServer:
-    """One app-server for several sessions; started when first asked for, and after a crash."""
+    """One app-server for several sessions; started when first asked for, and after a crash.
+
+    Attributes:
+        unusable: why the program has no app-server that could be used, found out by the last
+            start; ``""`` if it has one.
+    """
 
     def __init__(self, launch: Launch) -> None:
         self.users = 0
+        self.unusable = ""
         self._launch = launch
         self._lock = threading.Lock()
         self._peer: Peer | None = None
@@ -111,22 +128,38 @@ class AppServer:
         try:
             self._running()
             params = {"clientInfo": CLIENT, "capabilities": {"experimentalApi": True}}
-            peer.call("initialize", params, timeout=deadline.left)
+            answer = peer.call("initialize", params, timeout=deadline.left)
+            _check_version(text(answer, "userAgent"))
             peer.notify("initialized")
         except BaseException as error:
             self._peer = None
             peer.stop(stop_seconds)
-            raise self._explain(error, deadline) from error
+            failure = self._explain(error, deadline)
+            if not isinstance(failure, SessionStateError):
+                self.unusable = str(failure)
+            raise failure from error
+        self.unusable = ""
 
     @staticmethod
     def _explain(error: BaseException, deadline: Deadline) -> BaseException:
         if isinstance(error, RpcError):
             return ProtocolError(f"codex refused the handshake: {error.message}", provider=NAME)
+        if isinstance(error, _TooOldError):
+            return ProtocolError(str(error), provider=NAME)
         if isinstance(error, ProcessError):
             return ended(error)
         if isinstance(error, TimeoutError) and not isinstance(error, CawError):
             return deadline.error("codex did not answer the handshake.")
         return error
+
+
+def _check_version(user_agent: str) -> None:
+    """Refuse a program that says of itself that it is older than `OLDEST`."""
+    said = _VERSION.search(user_agent)
+    if said and tuple(map(int, said.groups())) < OLDEST:
+        oldest = ".".join(map(str, OLDEST))
+        msg = f"codex {said[0].lstrip('/')} is older than {oldest}, so its app-server is not used"
+        raise _TooOldError(msg)
 
 
 class ServerPool:
@@ -135,6 +168,19 @@ class ServerPool:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._servers: dict[Launch, AppServer] = {}
+
+    @contextlib.contextmanager
+    def lent(self, launch: Launch, deadline: Deadline, step_seconds: float) -> Iterator[Peer]:
+        """Yield a running server, which ends afterwards if nobody else uses it.
+
+        Raises:
+            As `AppServer.peer` does.
+        """
+        server = self.enter(launch)
+        try:
+            yield server.peer(deadline, step_seconds)
+        finally:
+            self.leave(server, step_seconds)
 
     def enter(self, launch: Launch) -> AppServer:
         """Count one more user of the server that *launch* describes, and return it."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import deque
 from typing import TYPE_CHECKING, Final
+
+import attrs
 
 from caw_core.errors import (
     NotResumableError,
@@ -13,25 +16,32 @@ from caw_core.errors import (
     SessionStateError,
 )
 from caw_core.events import Event, Notice, RawOutput
+from caw_provider_codex.answer_form import asked_in_words, strict_schema
 from caw_provider_codex.decoder import TurnDecoder, unreadable
-from caw_provider_codex.errors import MAX_PROMPT_CHARACTERS, prompt_too_long
+from caw_provider_codex.errors import ended, refusal
 from caw_provider_codex.fields import mapping, strings, text
+from caw_provider_codex.inputs import user_input
+from caw_provider_codex.leftovers import end_marked, new_mark
+from caw_provider_codex.models import list_models
 from caw_provider_codex.rpc import RpcError
 from caw_provider_codex.server import Deadline
-from caw_provider_codex.threads import resume_thread, start_thread, unload_thread
+from caw_provider_codex.threads import fork_thread, resume_thread, start_thread, unload_thread
 from caw_provider_codex.turn import RunningTurn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from caw_core.blocks import JSON
-    from caw_core.provider import Prompt, StartRequest
+    from caw_core.provider import ModelInfo, Prompt, StartRequest
     from caw_provider_codex.lines import Line
     from caw_provider_codex.rpc import Peer
     from caw_provider_codex.server import AppServer, Launch, ServerPool
     from caw_provider_codex.threads import Thread
 
+log = logging.getLogger("caw.codex")
+
 NETWORK_RETRIES: Final = 5
+_LIST_SECONDS: Final = 10.0
 _LATE_LINES: Final = 256
 
 
@@ -46,6 +56,7 @@ class CodexSession:
 
     def __init__(self, pool: ServerPool, launch: Launch, request: StartRequest) -> None:
         self._pool = pool
+        self._launch = launch
         self._request = request
         self._stop = request.deadlines.stop
         self._lock = threading.Lock()
@@ -57,6 +68,8 @@ class CodexSession:
         self._prompted = False
         self._closed = False
         self._gone = threading.Event()
+        self._mark = new_mark()
+        self._model_chosen = False
         self._server: AppServer = pool.enter(launch)
 
     @property
@@ -69,28 +82,36 @@ class CodexSession:
         """The process id of the app-server that has the thread open."""
         return self._peer.pid if self._peer else None
 
-    def open(self, thread_id: str | None = None) -> None:
-        """Open a new thread, or the one that *thread_id* names."""
+    def open(self, thread_id: str | None = None, *, fork_of: str | None = None) -> None:
+        """Open a new thread, the one that *thread_id* names, or a copy of *fork_of*."""
         deadline = Deadline("start", self._request.deadlines.start)
         peer = self._server.peer(deadline, self._stop)
-        if thread_id is None:
-            thread = start_thread(peer, self._request, self, deadline)
+        if fork_of is not None:
+            thread = fork_thread(peer, self._request, fork_of, self._mark, self, deadline)
+            self._prompted = True
+        elif thread_id is None:
+            thread = start_thread(peer, self._request, self._mark, self, deadline)
         else:
-            thread = resume_thread(peer, self._request, thread_id, self, deadline)
+            thread = resume_thread(peer, self._request, thread_id, self._mark, self, deadline)
             self._prompted = True
         self._use(peer, thread)
 
     def prompt(self, prompt: Prompt) -> Iterator[Event]:
         """Send *prompt* and yield what happens; see `caw_core.provider.ProviderSession`."""
-        if len(prompt.text) > MAX_PROMPT_CHARACTERS:
-            raise prompt_too_long(len(prompt.text))
+        form = prompt.output_schema
+        schema = strict_schema(form) if form is not None else None
+        in_words = asked_in_words(form) if form is not None and schema is None else ""
+        params: dict[str, JSON] = {"input": user_input(prompt, more=in_words)}
+        if schema is not None:
+            params["outputSchema"] = schema
         turn = self._begin()
         try:
             yield from self._reopen()
             yield from self._late_events()
             peer, thread = self._opened()
             self._prompted = True
-            yield from turn.run(peer, thread.id, self._turn_settings(thread, prompt))
+            params |= self._turn_settings(thread)
+            yield from turn.run(peer, thread.id, params, structured=form is not None)
         finally:
             self._finish(turn)
 
@@ -100,6 +121,57 @@ class CodexSession:
             turn = self._turn
         if turn is not None:
             turn.interrupt()
+
+    def steer(self, prompt: Prompt) -> bool:
+        """Say *prompt* into the running turn; False if it came too late, or none runs."""
+        parts = user_input(prompt)
+        with self._lock:
+            turn = self._turn
+        return turn is not None and turn.steer(parts, self._stop)
+
+    def fork(self, request: StartRequest) -> CodexSession:
+        """Open a session of its own that begins with this one's history.
+
+        It uses the same process. Raises as `open_session` does.
+        """
+        child = CodexSession(self._pool, self._launch, request)
+        try:
+            # codex writes a thread down with its first turn; before, there is nothing to copy.
+            child.open(fork_of=self.resume_key if self._prompted else None)
+        except BaseException:
+            child.close()
+            raise
+        return child
+
+    def models(self) -> list[ModelInfo]:
+        """Return the models of codex's own list; nothing is spent.
+
+        Raises:
+            ProviderError: codex did not say.
+        """
+        deadline = Deadline("start", self._request.deadlines.start)
+        peer = self._server.peer(deadline, self._stop)
+        try:
+            return list_models(peer, _LIST_SECONDS)
+        except RpcError as error:
+            raise refusal(error) from error
+        except ProcessError as error:
+            raise ended(error) from error
+        except TimeoutError as error:
+            raise Deadline("start", _LIST_SECONDS).error(str(error)) from error
+
+    def set_model(self, model: str | None, reasoning: str | None) -> None:
+        """Use another model or effort from the next turn on, also after a crash of codex."""
+        _, thread = self._opened()
+        self._request = attrs.evolve(
+            self._request,
+            model=model or self._request.model,
+            reasoning=reasoning or self._request.reasoning,
+        )
+        self._thread = attrs.evolve(
+            thread, model=model or thread.model, effort=reasoning or thread.effort
+        )
+        self._model_chosen = True
 
     def close(self) -> None:
         """Interrupt what runs and let go of the thread; the last session ends the process."""
@@ -117,6 +189,7 @@ class CodexSession:
             if peer is not None and thread is not None:
                 if peer.running and self._pool.is_shared(self._server):
                     unload_thread(peer, thread.id, self._stop)
+                    end_marked(self._mark)
                 peer.unsubscribe(self)
         finally:
             self._pool.leave(self._server, self._stop)
@@ -158,6 +231,7 @@ class CodexSession:
         turn = RunningTurn(
             model=self._opened()[1].model,
             permissions=self._request.permissions,
+            desk=self._request.permission_desk,
             keep_raw=self._request.keep_raw,
             network_retries=self._request.options.get("network_retries", NETWORK_RETRIES),
         )
@@ -191,14 +265,12 @@ class CodexSession:
                 {"threadId": thread.id},
                 timeout=self._stop,
             )
-        except (RpcError, ProcessError, TimeoutError):
-            return
+        except (RpcError, ProcessError, TimeoutError) as error:
+            log.debug("codex did not end its commands: %s", error)
+        end_marked(self._mark)
 
-    def _turn_settings(self, thread: Thread, prompt: Prompt) -> dict[str, JSON]:
-        params: dict[str, JSON] = {
-            "threadId": thread.id,
-            "input": [{"type": "text", "text": prompt.text}],
-        }
+    def _turn_settings(self, thread: Thread) -> dict[str, JSON]:
+        params: dict[str, JSON] = {"threadId": thread.id}
         if self._request.system_prompt:
             # ``developerInstructions`` would be ignored by ``thread/resume``. These are kept in
             # the thread, sent to the model when they change and again after a compaction; model
@@ -211,7 +283,10 @@ class CodexSession:
                     "developer_instructions": self._request.system_prompt,
                 },
             }
-        elif self._request.reasoning:
+            return params
+        if self._model_chosen:
+            params["model"] = thread.model
+        if self._request.reasoning:
             params["effort"] = self._request.reasoning
         return params
 
@@ -248,12 +323,12 @@ class CodexSession:
         deadline = Deadline("start", self._request.deadlines.start)
         peer = self._server.peer(deadline, self._stop)
         try:
-            thread = resume_thread(peer, self._request, thread.id, self, deadline)
+            thread = resume_thread(peer, self._request, thread.id, self._mark, self, deadline)
         except NotResumableError:
             if self._prompted:
                 raise
             # codex writes a thread down with its first turn; nothing was said in this one.
-            thread = start_thread(peer, self._request, self, deadline)
+            thread = start_thread(peer, self._request, self._mark, self, deadline)
         self._use(peer, thread)
         yield Notice(
             message="codex had ended; it was started again and the conversation was resumed",

@@ -14,6 +14,7 @@ from caw_core.errors import (
     ProtocolError,
     SessionBusyError,
 )
+from caw_provider_codex.configuration import thread_config
 from caw_provider_codex.errors import NAME, ended, refusal
 from caw_provider_codex.fields import mapping, text
 from caw_provider_codex.rpc import RpcError
@@ -55,22 +56,49 @@ class Thread:
     notice: str = ""
 
 
-def start_thread(peer: Peer, request: StartRequest, sink: Sink, deadline: Deadline) -> Thread:
+def start_thread(
+    peer: Peer, request: StartRequest, mark: str, sink: Sink, deadline: Deadline
+) -> Thread:
     """Open a new thread and let *sink* have what codex says about it.
+
+    Args:
+        peer: the app-server.
+        request: what was asked for.
+        mark: what the thread's commands carry; see `caw_provider_codex.leftovers`.
+        sink: who listens.
+        deadline: when to give up.
 
     Raises:
         ProviderError: codex refused, ended, or did not answer in time.
+        UnsupportedError: the tools that were asked for cannot be had.
     """
+    return _new_thread(peer, "thread/start", _settings(request, mark), request, sink, deadline)
 
+
+def fork_thread(
+    peer: Peer, request: StartRequest, parent: str, mark: str, sink: Sink, deadline: Deadline
+) -> Thread:
+    """Open a thread that begins with what was said in *parent*; see `start_thread`."""
+    params = {"threadId": parent, "excludeTurns": True, **_settings(request, mark)}
+    return _new_thread(peer, "thread/fork", params, request, sink, deadline)
+
+
+def _new_thread(
+    peer: Peer,
+    method: str,
+    params: dict[str, JSON],
+    request: StartRequest,
+    sink: Sink,
+    deadline: Deadline,
+) -> Thread:
     def listen(result: dict[str, JSON]) -> None:
         peer.subscribe(text(mapping(result, "thread"), "id"), sink)
 
-    result = _call(peer, "thread/start", _settings(request), deadline, listen)
-    return _opened(result, request)
+    return _opened(_call(peer, method, params, deadline, listen), request)
 
 
 def resume_thread(
-    peer: Peer, request: StartRequest, thread_id: str, sink: Sink, deadline: Deadline
+    peer: Peer, request: StartRequest, thread_id: str, mark: str, sink: Sink, deadline: Deadline
 ) -> Thread:
     """Open an existing thread; one that lies in codex's archive is taken out of it.
 
@@ -82,7 +110,7 @@ def resume_thread(
     if not peer.subscribe(thread_id, sink):
         msg = f"the codex thread {thread_id} is open in another session of this process; end that"
         raise SessionBusyError(msg, holder="this process")
-    params = {"threadId": thread_id, "excludeTurns": True, **_settings(request)}
+    params = {"threadId": thread_id, "excludeTurns": True, **_settings(request, mark)}
     notice = ""
     try:
         try:
@@ -144,18 +172,18 @@ def _is_archived(error: CawError) -> bool:
     return isinstance(cause, RpcError) and "is archived" in cause.message
 
 
-def _settings(request: StartRequest) -> dict[str, JSON]:
+def _settings(request: StartRequest, mark: str) -> dict[str, JSON]:
     sandbox, approval = _SANDBOX[request.permissions]
     params: dict[str, JSON] = {
         "cwd": str(request.cwd),
         "sandbox": sandbox,
         "approvalPolicy": approval,
+        "config": thread_config(request, mark),
     }
     if request.model:
         params["model"] = request.model
-    config = request.options.get("config")
-    if config is not None:
-        params["config"] = config
+    if request.additional_dirs:
+        params["runtimeWorkspaceRoots"] = [str(request.cwd), *map(str, request.additional_dirs)]
     return params
 
 

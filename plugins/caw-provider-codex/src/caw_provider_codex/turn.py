@@ -7,18 +7,28 @@ import threading
 from typing import TYPE_CHECKING, Final
 
 from caw_core.errors import ProcessError, ProtocolError, TurnInterruptedError
-from caw_core.events import Event, Notice, RawOutput, Retrying, TurnEnded
+from caw_core.events import (
+    Event,
+    RawOutput,
+    Retrying,
+    TextDone,
+    ToolStarted,
+    TurnEnded,
+)
 from caw_provider_codex import approvals
+from caw_provider_codex.answer_form import structured_answer
 from caw_provider_codex.decoder import TurnDecoder, unreadable
 from caw_provider_codex.errors import NAME, ended, no_connection, refusal, turn_error
 from caw_provider_codex.fields import mapping, text
 from caw_provider_codex.lines import Line
+from caw_provider_codex.requests import OpenRequests
 from caw_provider_codex.rpc import Reply, RpcError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from caw_core.blocks import JSON
+    from caw_core.permissions import PermissionDesk
     from caw_core.provider import Permissions
     from caw_provider_codex.rpc import Peer
 
@@ -39,6 +49,7 @@ class RunningTurn:
     Args:
         model: the model that the thread was opened with.
         permissions: what approval requests are decided by.
+        desk: where a person answers those that are not.
         keep_raw: yield each line as it came, too.
         network_retries: how often codex may find no connection at all before the turn fails.
     """
@@ -48,12 +59,16 @@ class RunningTurn:
         *,
         model: str,
         permissions: Permissions,
+        desk: PermissionDesk,
         keep_raw: bool,
         network_retries: int,
     ) -> None:
         self.over = threading.Event()
+        self._underway = threading.Event()
         self._decoder = TurnDecoder("", model=model)
-        self._permissions = permissions
+        self._requests = OpenRequests(desk, permissions, self._explain, self.interrupt)
+        self._changes: dict[str, Mapping[str, JSON]] = {}
+        self._answer_text = ""
         self._keep_raw = keep_raw
         self._network_retries = network_retries
         self._inbox: queue.SimpleQueue[Line | Reply | ProcessError | _Closed] = queue.SimpleQueue()
@@ -91,8 +106,10 @@ class RunningTurn:
             if method == "turn/completed":
                 if self._id and text(mapping(mapping(message, "params"), "turn"), "id") == self._id:
                     self.over.set()
-            elif method == "turn/started" and self._interrupt_wanted:
-                self._send_interrupt()
+            elif method == "turn/started":
+                self._underway.set()
+                if self._interrupt_wanted:
+                    self._send_interrupt()
         return True
 
     def process_ended(self, error: ProcessError) -> None:
@@ -105,6 +122,31 @@ class RunningTurn:
         with self._lock:
             self._interrupt_wanted = True
         self._send_interrupt()
+
+    def steer(self, parts: list[JSON], seconds: float) -> bool:
+        """Say something into the turn, waiting at most *seconds* for it to begin, and again.
+
+        Returns:
+            False if codex did not take it: the turn is over, or about to be.
+        """
+        self._underway.wait(seconds)
+        if not self._id or self.over.is_set():
+            return False
+        return self._say(self._decoder.thread_id, self._id, parts, seconds)
+
+    def _explain(self, thread_id: str, turn_id: str, reason: str) -> None:
+        self._say(thread_id, turn_id, [{"type": "text", "text": reason}], _INTERRUPT_SECONDS)
+
+    def _say(self, thread_id: str, turn_id: str, parts: list[JSON], seconds: float) -> bool:
+        peer = self._peer
+        if peer is None:
+            return False
+        params = {"threadId": thread_id, "expectedTurnId": turn_id, "input": parts}
+        try:
+            peer.call("turn/steer", params, timeout=seconds)
+        except (RpcError, ProcessError, TimeoutError):
+            return False
+        return True
 
     def close(self, seconds: float) -> None:
         """End the turn, waiting at most *seconds*, and the caller's iteration with an error."""
@@ -146,13 +188,27 @@ class RunningTurn:
 
     def decline_rest(self, peer: Peer) -> None:
         """Say no to what codex asked and nobody looked at, because the caller left."""
+        self._requests.close()
         while not self._inbox.empty():
             what = self._inbox.get()
             if isinstance(what, Line) and what.message is not None and "id" in what.message:
                 peer.answer(what.message["id"], approvals.answer_without_asking(what.message))
 
-    def run(self, peer: Peer, thread_id: str, params: dict[str, JSON]) -> Iterator[Event]:
+    def run(
+        self,
+        peer: Peer,
+        thread_id: str,
+        params: dict[str, JSON],
+        *,
+        structured: bool = False,
+    ) -> Iterator[Event]:
         """Start the turn and yield its events, the last one a `TurnEnded`.
+
+        Args:
+            peer: the app-server.
+            thread_id: the thread.
+            params: those of ``turn/start``.
+            structured: the answer is to be read as JSON, too.
 
         Raises:
             ProviderError: the turn failed, as precise a subclass as the facts allow.
@@ -172,7 +228,10 @@ class RunningTurn:
         peer.send("turn/start", params, self._started)
         while self._decoder.outcome is None:
             yield from self._next_events(peer)
-        yield self._end()
+        end = self._end()
+        if structured and end.stop_reason == "end_turn":
+            yield from structured_answer(self._answer_text)
+        yield end
 
     def _next_events(self, peer: Peer) -> Iterator[Event]:
         what = self._inbox.get()
@@ -199,20 +258,21 @@ class RunningTurn:
         if message is None:
             yield unreadable(line.raw)
         elif "id" in message:
-            yield from self._answer(peer, message)
+            call_id = text(mapping(message, "params"), "itemId")
+            yield from self._requests.take(peer, message, self._changes.get(call_id, {}))
         else:
+            if message["method"] == "serverRequest/resolved":
+                self._requests.resolved(mapping(message, "params"))
             for event in self._decoder.decode(message):
                 yield event
-                self._watch_network(event)
+                self._look_at(event)
 
-    def _answer(self, peer: Peer, message: dict[str, JSON]) -> Iterator[Event]:
-        decision = approvals.decide(message, self._permissions)
-        peer.answer(message["id"], approvals.answer(message, decision))
-        if text(message, "method") in approvals.APPROVALS and decision == "decline":
-            yield Notice(
-                message=f"codex asked and was told no ({approvals.describe(message)})",
-                level="warning",
-            )
+    def _look_at(self, event: Event) -> None:
+        if isinstance(event, ToolStarted) and event.name == "file_change":
+            self._changes[event.call_id] = event.arguments
+        elif isinstance(event, TextDone):
+            self._answer_text = event.text
+        self._watch_network(event)
 
     def _watch_network(self, event: Event) -> None:
         # codex counts its attempts, except while there is no connection at all: then it waits

@@ -49,7 +49,7 @@ class ProgramHome:
     """The whole environment to start the program with; nothing of the user's is in it."""
 
 
-def codex_home(  # noqa: PLR0913 - each is one thing that tests vary
+def codex_home(
     folder: Path,
     server: ModelServer,
     *,

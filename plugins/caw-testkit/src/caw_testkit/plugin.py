@@ -2,7 +2,6 @@
 
 # Every pytest run of a project that has the plugin installed imports this module, so what only
 # the fixtures need is imported by them.
-# ruff: noqa: PLC0415
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ class ResponsesDialect:
 
 
 class _Event:
-    def __init__(self, kind: str, **data: Any) -> None:  # noqa: ANN401 - JSON
+    def __init__(self, kind: str, **data: Any) -> None:
         self.kind = kind
         self.data = data
 

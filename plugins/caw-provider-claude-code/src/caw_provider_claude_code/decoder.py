@@ -1,0 +1,231 @@
+"""From claude's output lines to events. No I/O: lines or objects in, events out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from caw_core.events import Event, Notice, Retrying, VendorEvent
+from caw_provider_claude_code import tools
+from caw_provider_claude_code.fields import decimal, mapping, number, objects, text
+from caw_provider_claude_code.lines import read_line
+from caw_provider_claude_code.streamed import StreamedMessage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from caw_core.blocks import JSON
+    from caw_provider_claude_code.plan import Plan
+    from caw_provider_claude_code.usage import Meter
+
+Message = dict[str, "JSON"]
+
+SYNTHETIC: Final = "<synthetic>"
+"""The model that claude names for messages that it wrote itself."""
+
+_SILENT: Final = frozenset({"keep_alive", "system/thinking_tokens"})
+_SHOWN_CHARACTERS: Final = 200
+
+
+class TurnDecoder:
+    """Decodes what claude says while one prompt of ours is answered.
+
+    Claude also works without a prompt, when a background task has ended. What it says then is
+    kept as `VendorEvent` and must not become our answer. Whose turn it is shows by three things:
+    whether claude was at work when the prompt was sent, the notice about a task before such a
+    turn, and the echo of our prompt, which is certain but comes late: with the first whole block.
+
+    Attributes:
+        result: the ``result`` line that ended our turn.
+        error: the ``assistant`` line by which claude reported an error of the service.
+        rate_limit: what the service last said about the account's limits during this turn.
+        model: the model of the conversation.
+
+    Args:
+        prompt_id: the ``uuid`` of our user line.
+        meter: counts of the process.
+        plan: the conversation's plan.
+        model: the model as far as it is known.
+        at_work: whether claude works without a prompt at the moment.
+    """
+
+    def __init__(
+        self,
+        prompt_id: str,
+        *,
+        meter: Meter,
+        plan: Plan,
+        model: str = "",
+        at_work: bool = False,
+    ) -> None:
+        self.result: Message | None = None
+        self.error: Message = {}
+        self.rate_limit: Message = {}
+        self.model = model
+        self._prompt_id = prompt_id
+        self._foreign = at_work
+        self._begun = False
+        self._taken_up = False
+        self._meter = meter
+        self._plan = plan
+        self._streamed = StreamedMessage()
+        self._calls: dict[str, tuple[str, Message]] = {}
+        self._declined: set[str] = set()
+        self._handlers: Final[dict[str, Callable[[Message], Iterator[Event]]]] = {
+            "assistant": self._assistant,
+            "rate_limit_event": self._rate_limit,
+            "result": self._ended,
+            "stream_event": self._stream_event,
+            "system/api_retry": self._retry,
+            "system/init": self._init,
+            "system/permission_denied": self._denied,
+            "system/task_notification": self._task_ended,
+            "user": self._user,
+        }
+
+    def feed(self, raw: bytes) -> list[Event]:
+        """Decode one line; one that is no object is kept as it is. Never raises."""
+        line = read_line(raw)
+        return [unreadable(raw)] if line.message is None else self.decode(line.message)
+
+    def decode(self, message: Message) -> list[Event]:
+        """Decode one message. Never raises."""
+        kind = _kind(message)
+        if kind in _SILENT:
+            return []
+        if message.get("isReplay") is True:
+            self._echoed(text(message, "uuid"))
+            return []
+        if text(message, "parent_tool_use_id"):
+            # A subagent's line: its parent's result tells what came of it.
+            return [_vendor(kind, message)]
+        if self._is_unasked(kind, message):
+            return list(self._unasked(kind, message))
+        handler = self._handlers.get(kind)
+        return list(handler(message)) if handler else [_vendor(kind, message)]
+
+    def decline(self, call_id: str) -> None:
+        """Remember that a tool call was not allowed to run."""
+        self._declined.add(call_id)
+
+    # ------------------------------------------------------------------------------ not our turn
+
+    def _echoed(self, prompt_id: str) -> None:
+        if prompt_id == self._prompt_id:
+            self._taken_up, self._foreign = True, False
+
+    def _is_unasked(self, kind: str, message: Message) -> bool:
+        if kind == "result":
+            # Without an ``origin`` it answers a prompt, even if claude never echoed that.
+            return not self._taken_up and "origin" in message
+        return self._foreign and kind in ("assistant", "stream_event", "user")
+
+    def _unasked(self, kind: str, message: Message) -> Iterator[Event]:
+        if kind == "stream_event":
+            return
+        yield _vendor(f"unasked/{kind}", message)
+        if kind == "result":
+            self._foreign = self._begun = False
+            said = text(message, "result")
+            shown = said[:_SHOWN_CHARACTERS] + ("…" if len(said) > _SHOWN_CHARACTERS else "")
+            yield from self._meter.read(message, "")
+            yield Notice(message=f"claude went on after a background task had ended: {shown}")
+
+    def _task_ended(self, message: Message) -> Iterator[Event]:
+        # Between two turns it announces one that nobody asked for; in a turn it is a part of it.
+        self._foreign = self._foreign or not (self._begun or self._taken_up)
+        yield _vendor("system/task_notification", message)
+
+    # ------------------------------------------------------------------------------------ answers
+
+    def _stream_event(self, message: Message) -> Iterator[Event]:
+        return self._streamed.feed(mapping(message, "event"))
+
+    def _assistant(self, message: Message) -> Iterator[Event]:
+        body = mapping(message, "message")
+        if text(message, "error"):
+            self.error = message
+            yield _vendor("assistant/error", message)
+            return
+        if text(body, "model") == SYNTHETIC:
+            yield _vendor("assistant/synthetic", message)
+            return
+        for block in objects(body, "content"):
+            if text(block, "type") == "tool_use":
+                self._calls[text(block, "id")] = (text(block, "name"), mapping(block, "input"))
+            yield from self._streamed.confirm(text(body, "id"), block)
+
+    def _user(self, message: Message) -> Iterator[Event]:
+        results = [
+            block
+            for block in objects(mapping(message, "message"), "content")
+            if text(block, "type") == "tool_result"
+        ]
+        if not results:
+            yield _vendor("user", message)
+        for block in results:
+            # The structured form is the line's, so it can only be that of a single result.
+            structured = message.get("tool_use_result") if len(results) == 1 else None
+            yield from self._tool_result(block, structured)
+
+    def _tool_result(self, block: Message, structured: JSON) -> Iterator[Event]:
+        call_id = text(block, "tool_use_id")
+        name, arguments = self._calls.pop(call_id, ("", None))
+        yield tools.finished(
+            block, structured, arguments=arguments, declined=call_id in self._declined
+        )
+        if block.get("is_error") is True:
+            return
+        changed = tools.file_changed(name, call_id, structured)
+        if changed is not None:
+            yield changed
+        plan = self._plan.after(name, arguments or {}, structured)
+        if plan is not None:
+            yield plan
+
+    def _ended(self, message: Message) -> Iterator[Event]:
+        self.result = message
+        yield from self._streamed.stop()
+        yield from self._meter.read(message, self.model)
+
+    # -------------------------------------------------------------------------------------- facts
+
+    def _init(self, message: Message) -> Iterator[Event]:
+        self.model = text(message, "model") or self.model
+        self._begun = True
+        yield _vendor("system/init", message)
+
+    def _retry(self, message: Message) -> Iterator[Event]:
+        status, wait = number(message, "error_status"), decimal(message, "retry_delay_ms")
+        reason = text(message, "error") or "no reason given"
+        yield Retrying(
+            reason=reason if status is None else f"{reason} (HTTP {status})",
+            attempt=number(message, "attempt") or 0,
+            max_attempts=number(message, "max_retries") or 0,
+            wait_seconds=None if wait is None else wait / 1000,
+        )
+
+    def _denied(self, message: Message) -> Iterator[Event]:
+        self.decline(text(message, "tool_use_id"))
+        name, why = tools.tool_name(text(message, "tool_name")), text(message, "message")
+        yield Notice(message=f"claude may not use {name}: {why}", level="warning")
+
+    def _rate_limit(self, message: Message) -> Iterator[Event]:
+        self.rate_limit = mapping(message, "rate_limit_info")
+        yield _vendor("rate_limit_event", message)
+
+
+def unreadable(raw: bytes) -> VendorEvent:
+    """Keep a line that is not a message."""
+    return VendorEvent(kind="unreadable", raw=raw.decode(errors="replace"))
+
+
+def _kind(message: Message) -> str:
+    kind, subtype = text(message, "type"), text(message, "subtype")
+    return f"system/{subtype}" if kind == "system" else kind
+
+
+def _vendor(kind: str, message: Message) -> VendorEvent:
+    parent = text(message, "parent_tool_use_id")
+    return VendorEvent(
+        kind=kind or "unknown", raw=message, extra={"parent_call_id": parent} if parent else {}
+    )

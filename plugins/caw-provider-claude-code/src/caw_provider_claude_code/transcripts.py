@@ -1,0 +1,48 @@
+"""Where claude keeps its conversations: one file each, in a folder named after the cwd.
+
+``projects/<cwd with every character but letters and digits replaced by "-">/<id>.jsonl``, below
+``CLAUDE_CONFIG_DIR`` or ``~/.claude`` (claude 2.1.197, observed).
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def config_dir(env: Mapping[str, str]) -> Path:
+    """Return the folder in which claude keeps its settings, its login and its conversations."""
+    chosen = env.get("CLAUDE_CONFIG_DIR")
+    return Path(chosen) if chosen else Path(env.get("HOME") or Path.home()) / ".claude"
+
+
+def conversation_id(text: str) -> str | None:
+    """Return *text* as claude writes ids of conversations, or None if it is none."""
+    try:
+        return str(uuid.UUID(text)) if re.fullmatch(r"[0-9a-fA-F-]{36}", text) else None
+    except ValueError:
+        return None
+
+
+def transcripts(env: Mapping[str, str], key: str) -> list[Path]:
+    """Return the files of a conversation, the one written last first; usually there is one."""
+    found = (config_dir(env) / "projects").glob(f"*/{key}.jsonl")
+    return sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)
+
+
+def resume_argument(env: Mapping[str, str], key: str, cwd: Path) -> str:
+    """Return the value for ``--resume``: the id, or the file if it is not filed under *cwd*.
+
+    Claude looks for an id only among the conversations of the folder that it runs in; a file it
+    takes from anywhere.
+    """
+    folder = re.sub(r"[^a-zA-Z0-9]", "-", str(cwd.resolve()))
+    files = transcripts(env, key)
+    if not files or any(file.parent.name == folder for file in files):
+        return key
+    return str(files[0].absolute())

@@ -1,0 +1,114 @@
+"""What a turn used, from what claude counts.
+
+``modelUsage`` of a ``result`` line is a running total for each model; it begins at 0 with each
+process in 2.1.197, and goes on after a resume in 2.1.329, which therefore says
+``model_usage_since_last_result`` as well. The line's own ``usage`` is the turn's, but it leaves out
+subagents and answers that claude fetched again after a broken stream (all observed), so it is used
+only where nothing else is there.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+
+from caw_core.events import UsageReported
+from caw_core.usage import UsageStats
+from caw_provider_claude_code.fields import decimal, mapping, number
+
+if TYPE_CHECKING:
+    from caw_core.blocks import JSON
+
+
+class Meter:
+    """Turns one process's running totals into what each turn used.
+
+    Used by one thread at a time; a new process needs a new meter, since it counts from 0.
+    """
+
+    def __init__(self) -> None:
+        self._models: dict[str, UsageStats] = {}
+        self._cost = 0.0
+
+    def read(self, result: dict[str, JSON], model: str) -> list[UsageReported]:
+        """Return what was used since the last ``result`` that was read.
+
+        Args:
+            result: claude's ``result`` line.
+            model: the conversation's own model, reported last; ``""`` if that is not ours to say.
+        """
+        cost = decimal(result, "total_cost_usd")
+        totals = mapping(result, "modelUsage")
+        if "model_usage_since_last_result" in result:
+            steps = mapping(result, "model_usage_since_last_result")
+            used = {name: _counted(mapping(steps, name)) for name in steps}
+        else:
+            used = {name: self._since(name, _counted(mapping(totals, name))) for name in totals}
+        if not used and not totals:
+            used = {model: self._turns_own(mapping(result, "usage"), cost)}
+        self._cost = self._cost if cost is None else cost
+        return _reports(used, model)
+
+    def _turns_own(self, counted: dict[str, JSON], cost: float | None) -> UsageStats:
+        usage = _turn_usage(counted)
+        if not usage.total_tokens or cost is None:
+            return usage
+        spent = max(0.0, cost - self._cost)
+        return attrs.evolve(usage, cost_usd=spent, cost_source="reported")
+
+    def _since(self, name: str, now: UsageStats) -> UsageStats:
+        before = self._models.get(name, UsageStats(cost_usd=0.0))
+        self._models[name] = now
+        spent = None
+        if now.cost_usd is not None and before.cost_usd is not None:
+            spent = max(0.0, now.cost_usd - before.cost_usd)
+        return UsageStats(
+            input_tokens=max(0, now.input_tokens - before.input_tokens),
+            output_tokens=max(0, now.output_tokens - before.output_tokens),
+            cache_read_tokens=max(0, now.cache_read_tokens - before.cache_read_tokens),
+            cache_write_tokens=max(0, now.cache_write_tokens - before.cache_write_tokens),
+            reasoning_tokens=max(0, now.reasoning_tokens - before.reasoning_tokens),
+            cost_usd=spent,
+            cost_source="unknown" if spent is None else "reported",
+        )
+
+
+def _reports(used: dict[str, UsageStats], model: str) -> list[UsageReported]:
+    reports = [
+        UsageReported(
+            usage=usage,
+            model=model if name == model else "",
+            extra={"model": name} if name else {},
+        )
+        for name, usage in used.items()
+        if usage.total_tokens
+    ]
+    if not reports:
+        return [UsageReported(usage=UsageStats(), model=model)] if model else []
+    # The last one names the turn's model, whatever its helpers were.
+    reports.sort(key=lambda report: bool(report.model))
+    reports[-1] = attrs.evolve(reports[-1], model=model)
+    return reports
+
+
+def _counted(counted: dict[str, JSON]) -> UsageStats:
+    cost = decimal(counted, "costUSD")
+    return UsageStats(
+        input_tokens=number(counted, "inputTokens") or 0,
+        output_tokens=number(counted, "outputTokens") or 0,
+        cache_read_tokens=number(counted, "cacheReadInputTokens") or 0,
+        cache_write_tokens=number(counted, "cacheCreationInputTokens") or 0,
+        reasoning_tokens=number(counted, "thinkingTokens") or 0,
+        cost_usd=cost,
+        cost_source="unknown" if cost is None else "reported",
+    )
+
+
+def _turn_usage(counted: dict[str, JSON]) -> UsageStats:
+    return UsageStats(
+        input_tokens=number(counted, "input_tokens") or 0,
+        output_tokens=number(counted, "output_tokens") or 0,
+        cache_read_tokens=number(counted, "cache_read_input_tokens") or 0,
+        cache_write_tokens=number(counted, "cache_creation_input_tokens") or 0,
+    )

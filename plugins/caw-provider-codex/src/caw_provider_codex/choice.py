@@ -1,0 +1,55 @@
+"""Which of codex's two protocols a conversation is held over."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Final
+
+from caw_core.errors import CawError
+from caw_provider_codex.exec_session import ExecSession
+from caw_provider_codex.server import Deadline
+from caw_provider_codex.session import CodexSession, open_session
+
+if TYPE_CHECKING:
+    from caw_core.provider import StartRequest
+    from caw_provider_codex.server import Launch, ServerPool
+
+log = logging.getLogger("caw.codex")
+
+PROTOCOLS: Final = ("auto", "app-server", "exec")
+
+_SILENT_SECONDS: Final = 30.0
+_ASKED: Final = "the option protocol asks for codex exec"
+
+
+def open_best(
+    pool: ServerPool, launch: Launch, request: StartRequest, thread_id: str | None = None
+) -> CodexSession | ExecSession:
+    """Open a session over the app-server, or over ``codex exec`` where there is none to use.
+
+    With ``protocol="auto"`` the app-server is given up only where it failed by itself: it ended
+    before it answered, refused the handshake, was silent for half of the ``start`` deadline, or
+    is older than what caw knows. An error about the conversation is raised as it is.
+
+    Raises:
+        ProviderError: as `caw_provider_codex.session.open_session`.
+    """
+    protocol = request.options.get("protocol", PROTOCOLS[0])
+    if protocol == "exec":
+        return ExecSession(launch, request, _ASKED, thread_id)
+    if protocol == "app-server":
+        return open_session(pool, launch, request, thread_id)
+    start = request.deadlines.start
+    patience = Deadline("start", _SILENT_SECONDS if start is None else start / 2)
+    server = pool.enter(launch)
+    try:
+        try:
+            server.peer(patience, request.deadlines.stop)
+        except CawError:
+            if not server.unusable:
+                raise
+            log.warning("codex's app-server is not used: %s", server.unusable)
+            return ExecSession(launch, request, server.unusable, thread_id)
+        return open_session(pool, launch, request, thread_id)
+    finally:
+        pool.leave(server, request.deadlines.stop)

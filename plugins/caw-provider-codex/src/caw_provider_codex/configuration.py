@@ -1,0 +1,80 @@
+"""The keys of ``config.toml`` for one conversation, from everything that was asked for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from caw_provider_codex.leftovers import MARK
+from caw_provider_codex.toolset import tool_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from caw_core.blocks import JSON
+    from caw_core.mcp import McpServer
+    from caw_core.provider import Permissions, StartRequest
+
+
+def thread_config(request: StartRequest, mark: str) -> dict[str, JSON]:
+    """Return the configuration as one nested object; caw's own keys win over the option's.
+
+    codex takes dotted keys too, but an object beside them replaces what they set, in an order
+    that varies from run to run (observed with 0.169.0), so none are left.
+
+    Args:
+        request: what was asked for.
+        mark: what the conversation's commands carry; see `caw_provider_codex.leftovers`. ``""``
+            where the whole process is the conversation's.
+
+    Raises:
+        UnsupportedError: the tools that were asked for cannot be had.
+    """
+    config: dict[str, JSON] = {}
+    for name, value in (request.options.get("config") or {}).items():
+        _put(config, name, value)
+    for name, value in tool_settings(request.tools).items():
+        _put(config, name, value)
+    if mark:
+        _put(config, "shell_environment_policy.set", {MARK: mark})
+    for server in request.mcp_servers:
+        _put(config, "mcp_servers", {server.name: server_settings(server, request.permissions)})
+    return config
+
+
+def server_settings(server: McpServer, permissions: Permissions) -> dict[str, JSON]:
+    """Return an MCP server as codex's configuration has it.
+
+    Where the permissions have nobody asked, the caller's giving the server is the yes to its
+    tools: codex would refuse them all otherwise. Under ``read-only`` it may refuse.
+    """
+    settings: dict[str, JSON]
+    if server.url:
+        settings = {"url": server.url, "http_headers": dict(server.headers)}
+    else:
+        settings = {
+            "command": server.command,
+            "args": list(server.args),
+            "env": dict(server.env),
+        }
+    if permissions in ("auto-edit", "full"):
+        settings["default_tools_approval_mode"] = "approve"
+    return settings
+
+
+def _put(config: dict[str, JSON], dotted: str, value: JSON) -> None:
+    *path, last = dotted.split(".")
+    table = config
+    for name in path:
+        inner = table.get(name)
+        table[name] = table = dict(inner) if isinstance(inner, dict) else {}
+    table[last] = _merged(table.get(last), value)
+
+
+def _merged(old: JSON, new: JSON) -> JSON:
+    if not isinstance(old, dict) or not isinstance(new, dict):
+        return new
+    merged: Mapping[str, JSON] = {
+        name: _merged(old.get(name), new[name]) if name in new else old[name]
+        for name in [*old, *(name for name in new if name not in old)]
+    }
+    return dict(merged)

@@ -1,0 +1,239 @@
+"""A conversation with a codex that has no usable app-server: one ``codex exec`` for each turn."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from typing import TYPE_CHECKING
+
+import attrs
+
+from caw_core.errors import (
+    NotResumableError,
+    ProcessError,
+    ProtocolError,
+    SessionBusyError,
+    SessionStateError,
+    TurnInterruptedError,
+    UnsupportedError,
+)
+from caw_core.events import Event, Notice, RawOutput, Retrying, TurnEnded
+from caw_core.process import Process
+from caw_core.usage import UsageStats
+from caw_provider_codex.answer_form import structured_answer
+from caw_provider_codex.decoder import unreadable
+from caw_provider_codex.errors import NAME, exec_error, no_connection, refusal
+from caw_provider_codex.exec_decoder import ExecDecoder
+from caw_provider_codex.exec_run import prepared
+from caw_provider_codex.lines import parse_line
+from caw_provider_codex.readiness import codex_home
+from caw_provider_codex.rollout import find_rollout, total_usage
+from caw_provider_codex.rpc import RpcError
+from caw_provider_codex.session import NETWORK_RETRIES
+from caw_provider_codex.toolset import tool_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from caw_core.process import ProcessExit
+    from caw_core.provider import ModelInfo, Prompt, StartRequest
+    from caw_provider_codex.server import Launch
+
+
+class ExecSession:
+    """One conversation; the methods are those of the contract.
+
+    Args:
+        launch: the program and its environment.
+        request: what was asked for.
+        reason: why the app-server is not used, for the first notice.
+        thread_id: the conversation to continue; None for a new one.
+
+    Raises:
+        NotResumableError: codex does not have the conversation.
+        UnsupportedError: the tools that were asked for cannot be had.
+    """
+
+    def __init__(
+        self, launch: Launch, request: StartRequest, reason: str, thread_id: str | None = None
+    ) -> None:
+        self._program = launch.program
+        self._env = dict(launch.env)
+        self._request = request
+        self._notice = (
+            f"{reason}. codex exec is used: text comes whole, nobody is asked for permission, "
+            "and nothing can be said into a running turn"
+        )
+        self._thread_id = thread_id
+        self._total: UsageStats | None = None if thread_id else UsageStats()
+        # Said now rather than in the first turn, where the tools cannot be had.
+        tool_settings(request.tools)
+        self._lock = threading.Lock()
+        self._process: Process | None = None
+        self._running = False
+        self._interrupted = False
+        self._closed = False
+        if thread_id and find_rollout(codex_home(self._env), thread_id) is None:
+            msg = f"codex does not have the conversation {thread_id}"
+            raise NotResumableError(msg, provider=NAME)
+
+    @property
+    def resume_key(self) -> str | None:
+        """Codex's thread id; None before the first turn."""
+        return self._thread_id
+
+    @property
+    def pid(self) -> int | None:
+        """The process id of the running turn's codex."""
+        return self._process.pid if self._process else None
+
+    def prompt(self, prompt: Prompt) -> Iterator[Event]:
+        """Send *prompt* and yield what happens; see `caw_core.provider.ProviderSession`."""
+        self._begin()
+        try:
+            if self._notice:
+                yield Notice(message=self._notice, level="warning")
+                self._notice = ""
+            yield from self._run(prompt)
+        finally:
+            self._finish()
+
+    def interrupt(self) -> None:
+        """End the running turn; nothing happens when none runs."""
+        with self._lock:
+            self._interrupted = self._running
+            process = self._process
+        if process is not None:
+            # codex keeps what was said so far, and calls the turn interrupted.
+            process.kill()
+
+    def steer(self, prompt: Prompt) -> bool:
+        """Return False: a run of ``codex exec`` takes its prompt and nothing more."""
+        del prompt
+        return False
+
+    def fork(self, request: StartRequest) -> ExecSession:
+        """Raise `UnsupportedError`: a copy exists only together with its first turn."""
+        del request
+        msg = "codex exec cannot fork a conversation; that needs codex's app-server"
+        raise UnsupportedError(msg, provider=NAME, options=("fork",))
+
+    def models(self) -> list[ModelInfo]:
+        """Raise `UnsupportedError`: only the app-server lists models."""
+        msg = "codex exec cannot list models; that needs codex's app-server"
+        raise UnsupportedError(msg, provider=NAME, options=("models",))
+
+    def set_model(self, model: str | None, reasoning: str | None) -> None:
+        """Use another model or effort from the next turn on."""
+        self._request = attrs.evolve(
+            self._request,
+            model=model or self._request.model,
+            reasoning=reasoning or self._request.reasoning,
+        )
+
+    def close(self) -> None:
+        """End what runs; idempotent."""
+        with self._lock:
+            self._closed = True
+            process = self._process
+        if process is not None:
+            process.kill()
+            process.wait(self._request.deadlines.stop)
+
+    # ---------------------------------------------------------------------------------- one turn
+
+    def _begin(self) -> None:
+        with self._lock:
+            if self._closed:
+                msg = "the codex session is closed"
+                raise SessionStateError(msg)
+            if self._running:
+                msg = "a turn of this codex session still runs"
+                raise SessionBusyError(msg, holder="this process")
+            self._running = True
+            self._interrupted = False
+
+    def _finish(self) -> None:
+        with self._lock:
+            process, self._process = self._process, None
+            self._running = False
+        if process is not None:
+            process.stop(self._request.deadlines.stop)
+
+    def _run(self, prompt: Prompt) -> Iterator[Event]:
+        lines: queue.SimpleQueue[bytes | ProcessExit] = queue.SimpleQueue()
+        decoder = ExecDecoder(self._used(), model=self._request.model or "")
+        # Until the turn's end is known, what it used is not.
+        self._total = None
+        retries = self._request.options.get("network_retries", NETWORK_RETRIES)
+        with prepared(self._request, self._env, prompt, self._thread_id) as (arguments, said):
+            process = Process(
+                [self._program, *arguments],
+                cwd=self._request.cwd,
+                env=self._env,
+                on_line=lines.put,
+                on_exit=lines.put,
+                name="codex exec",
+            )
+            self._started(process)
+            self._send(process, said)
+            while isinstance(line := lines.get(), bytes):
+                if self._request.keep_raw:
+                    yield RawOutput(line=line.decode(errors="replace"))
+                message = parse_line(line)
+                for event in [unreadable(line)] if message is None else decoder.decode(message):
+                    yield event
+                    if isinstance(event, Retrying) and not event.max_attempts:
+                        retries -= 1
+                        if retries < 0:
+                            raise no_connection(event.reason)
+                self._thread_id = decoder.thread_id or self._thread_id
+        end = self._end(decoder, process)
+        if prompt.output_schema is not None and end.stop_reason == "end_turn":
+            yield from structured_answer(decoder.answer)
+        yield end
+
+    def _used(self) -> UsageStats:
+        if self._total is None and self._thread_id:
+            file = find_rollout(codex_home(self._env), self._thread_id)
+            return total_usage(file) if file else UsageStats()
+        return self._total or UsageStats()
+
+    def _started(self, process: Process) -> None:
+        with self._lock:
+            self._process = process
+            unwanted = self._interrupted or self._closed
+        if unwanted:
+            process.kill()
+
+    @staticmethod
+    def _send(process: Process, said: bytes) -> None:
+        try:
+            process.write(said)
+        except ProcessError:
+            # It ended already; how is told by its output.
+            return
+        process._close_stdin()  # noqa: SLF001 - a core of its own version; it has no public way
+
+    def _end(self, decoder: ExecDecoder, process: Process) -> TurnEnded:
+        outcome = decoder.outcome
+        if outcome is not None and outcome.status == "completed":
+            self._total = decoder.total
+            return TurnEnded(stop_reason="end_turn")
+        if self._closed:
+            msg = "the session was closed while its turn ran"
+            raise TurnInterruptedError(msg, provider=NAME)
+        if self._interrupted:
+            return TurnEnded(stop_reason="cancelled")
+        if outcome is not None:
+            raise exec_error(outcome.error, model=self._request.model or "")
+        failure = process.exit_error("codex exec ended without ending the turn")
+        if process.exit is not None and process.exit.code == 0:
+            raise ProtocolError(str(failure), provider=NAME)
+        # It refuses a conversation before it prints anything, in the app-server's own words.
+        for line in process.stderr_tail.splitlines():
+            refused = refusal(RpcError(0, line.rpartition("failed: ")[2]))
+            if isinstance(refused, NotResumableError | SessionBusyError):
+                raise refused from failure
+        failure.provider = NAME
+        raise failure

@@ -1,0 +1,5 @@
+"""caw provider for opencode."""
+
+from caw_provider_opencode.provider import OpencodeProvider
+
+__all__ = ["OpencodeProvider"]

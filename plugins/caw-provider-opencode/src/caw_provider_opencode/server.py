@@ -1,0 +1,141 @@
+"""The shared servers: one process for all sessions that may share one."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import attrs
+
+from caw_core.errors import CawError, DeadlineError, ProcessError, ProtocolError
+from caw_provider_opencode.errors import NAME, ended
+from caw_provider_opencode.live import LiveServer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@attrs.frozen(kw_only=True)
+class Launch:
+    """What decides whether two sessions may share a process.
+
+    Attributes:
+        program: the program's path.
+        env: its whole environment, configuration included; it holds keys, so it is not part of
+            ``repr``.
+    """
+
+    program: str
+    env: tuple[tuple[str, str], ...] = attrs.field(repr=False)
+
+    @classmethod
+    def of(cls, program: Path, env: Mapping[str, str]) -> Launch:
+        """Make a value that can be compared and hashed."""
+        return cls(program=str(program), env=tuple(sorted(env.items())))
+
+
+class Deadline:
+    """What is left of a number of seconds; None never ends."""
+
+    def __init__(self, kind: str, seconds: float | None) -> None:
+        self.kind = kind
+        self.seconds = seconds
+        self._end = None if seconds is None else time.monotonic() + seconds
+
+    @property
+    def left(self) -> float | None:
+        """The seconds that are left; a little more than 0 when the time is over."""
+        # As a socket's time-out, 0 would mean not to wait at all.
+        return None if self._end is None else max(0.001, self._end - time.monotonic())
+
+    def error(self, hint: str) -> DeadlineError:
+        """Return the error for this deadline's passing."""
+        return DeadlineError(self.kind, self.seconds or 0.0, provider=NAME, hint=hint)
+
+
+class SharedServer:
+    """One server for several sessions; started when first asked for, and after a crash."""
+
+    def __init__(self, launch: Launch) -> None:
+        self.users = 0
+        self._launch = launch
+        self._lock = threading.Lock()
+        self._live: LiveServer | None = None
+
+    def live(self, deadline: Deadline, stop_seconds: float) -> LiveServer:
+        """Return the running server, after starting it if there is none.
+
+        Raises:
+            ProgramNotFoundError: there is no such program.
+            ProcessError: it ended before it was ready.
+            ProtocolError: it is no opencode.
+            DeadlineError: it was not ready in time.
+        """
+        left = deadline.left
+        if not self._lock.acquire(timeout=-1 if left is None else left):
+            raise deadline.error("Another session was still starting opencode.")
+        try:
+            if self._live is None or not self._live.running:
+                self._live = None
+                self._live = self._start(deadline, stop_seconds)
+            return self._live
+        finally:
+            self._lock.release()
+
+    def stop(self, step_seconds: float) -> None:
+        """End the process, if there is one."""
+        with self._lock:
+            if self._live is not None:
+                self._live.stop(step_seconds)
+
+    def _start(self, deadline: Deadline, stop_seconds: float) -> LiveServer:
+        # Not a session's folder: it may go away, and opencode would read settings from it for all.
+        root = Path(Path.cwd().anchor)
+        live = LiveServer(self._launch.program, env=dict(self._launch.env), cwd=root)
+        try:
+            live.wait_ready(deadline.left)
+        except BaseException as error:
+            live.stop(stop_seconds)
+            raise self._explain(error, deadline) from error
+        return live
+
+    @staticmethod
+    def _explain(error: BaseException, deadline: Deadline) -> BaseException:
+        if isinstance(error, ProcessError):
+            return ended(error)
+        if isinstance(error, CawError):
+            return error
+        if isinstance(error, TimeoutError):
+            return deadline.error("opencode was not ready.")
+        if isinstance(error, OSError):
+            return ProtocolError(f"opencode cannot be reached: {error}", provider=NAME)
+        return error
+
+
+class ServerPool:
+    """Keeps the servers of one provider, each for as long as a session uses it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._servers: dict[Launch, SharedServer] = {}
+
+    def enter(self, launch: Launch) -> SharedServer:
+        """Count one more user of the server that *launch* describes, and return it."""
+        with self._lock:
+            server = self._servers.setdefault(launch, SharedServer(launch))
+            server.users += 1
+            return server
+
+    def leave(self, server: SharedServer, step_seconds: float) -> None:
+        """Count one user less; the last one ends the process."""
+        with self._lock:
+            server.users -= 1
+            last = server.users == 0
+            if last:
+                self._servers = {
+                    key: value for key, value in self._servers.items() if value is not server
+                }
+        if last:
+            server.stop(step_seconds)
