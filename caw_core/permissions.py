@@ -100,6 +100,11 @@ class PermissionDesk:
         self._emit: Callable[[Event], None] | None = None
 
     @property
+    def attended(self) -> bool:
+        """Whether there is a callback; without one a provider may as well not ask."""
+        return self._callback is not None
+
+    @property
     def waiting(self) -> bool:
         """Whether some request still waits for its answer."""
         return bool(self._open)

@@ -51,7 +51,8 @@ class Process:
 
     Its stdout is cut into lines and handed to *on_line*, its stderr is drained into a bounded
     tail, and *on_exit* is called once, after the last line. Both callbacks run in threads of this
-    object and must not block for long: while they do, the program is not read.
+    object and must not block for long: while they do, the program is not read. They may be called
+    before the constructor has returned, if the program is that quick.
 
     Args:
         argv: the program and its arguments. No secrets and no prompts: argv is public.

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -64,12 +65,18 @@ def marked_pids(marker: str) -> list[int]:
     return found
 
 
-def kill_marked(marker: str) -> None:
-    """End every process that `marked_pids` finds, and those that they start meanwhile."""
-    for _ in range(5):
-        pids = [pid for pid in marked_pids(marker) if pid != os.getpid()]
+def kill_marked(marker: str, seconds: float = 1.0) -> None:
+    """End every process that `marked_pids` finds, and wait until they are gone.
+
+    Args:
+        marker: whose processes.
+        seconds: how long to wait at most; a process in the kernel's hands cannot be hurried.
+    """
+    deadline = time.monotonic() + seconds
+    while pids := [pid for pid in marked_pids(marker) if pid != os.getpid()]:
         for pid in pids:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, getattr(signal, "SIGKILL", signal.SIGTERM))
-        if not pids:
+        if time.monotonic() >= deadline:
             return
+        time.sleep(0.002)
