@@ -39,7 +39,7 @@ def lock_descriptor(fd: int) -> bool:
 
 
 def is_still_at(fd: int, path: Path) -> bool:
-    """Tell whether *fd* is the file that *path* names now; a lock on a removed file is worth nothing."""
+    """Tell whether *fd* is what *path* names now; a lock on a removed file is worth nothing."""
     try:
         return os.path.samestat(os.fstat(fd), path.lstat())
     except FileNotFoundError:

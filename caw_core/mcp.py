@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import attrs
 
 from caw_core.errors import ConfigError
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+def _texts(values: Iterable[str]) -> tuple[str, ...]:
+    # ``tuple`` itself as the converter would have mypy refuse every argument.
+    return tuple(values)
 
 
 @attrs.frozen(kw_only=True)
@@ -32,7 +37,7 @@ class McpServer:
 
     name: str
     command: str = ""
-    args: tuple[str, ...] = attrs.field(default=(), converter=tuple)
+    args: tuple[str, ...] = attrs.field(default=(), converter=_texts)
     env: Mapping[str, str] = attrs.field(factory=dict, repr=lambda env: repr(sorted(env)))
     url: str = ""
     headers: Mapping[str, str] = attrs.field(factory=dict, repr=lambda names: repr(sorted(names)))

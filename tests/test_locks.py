@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from caw_core.errors import SessionBusyError
 from caw_core.locks import ConversationLock
 

@@ -55,13 +55,13 @@ class Host:
         self.ends: queue.SimpleQueue[ProcessError] = queue.SimpleQueue()
         self.on_ask: Callable[[Ask], Any] = self.asks.put
 
-    def receive(self, line: Line) -> None:
+    def receive(self, peer: Peer, line: Line) -> None:
         self.lines.put(line)
 
-    def asked(self, ask: Ask) -> None:
+    def asked(self, peer: Peer, ask: Ask) -> None:
         self.on_ask(ask)
 
-    def ended(self, error: ProcessError) -> None:
+    def ended(self, peer: Peer, error: ProcessError) -> None:
         self.ends.put(error)
 
     def answer(self) -> dict[str, Any]:

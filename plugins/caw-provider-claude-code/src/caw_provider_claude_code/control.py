@@ -73,15 +73,18 @@ class Ask:
 
 
 class Owner(Protocol):
-    """Who started the program. All is called in the reader's thread and must not block."""
+    """Who started the program. All is called in the program's own threads and must not block.
 
-    def receive(self, line: Line) -> None:
+    Each call names the peer, since what an old one still says may come after a new one started.
+    """
+
+    def receive(self, peer: Peer, line: Line) -> None:
         """Take a line that is no part of the control protocol."""
 
-    def asked(self, ask: Ask) -> None:
+    def asked(self, peer: Peer, ask: Ask) -> None:
         """Take a request of claude's, to be settled now or later, from any thread."""
 
-    def ended(self, error: ProcessError) -> None:
+    def ended(self, peer: Peer, error: ProcessError) -> None:
         """Take note that the program is gone; nothing more comes."""
 
 
@@ -190,7 +193,7 @@ class Peer:
             case "control_cancel_request":
                 self._withdraw(text(message, "request_id"))
             case _:
-                self._owner.receive(line)
+                self._owner.receive(self, line)
 
     def _on_response(self, response: dict[str, JSON]) -> None:
         error = None
@@ -210,7 +213,7 @@ class Peer:
         with self._lock:
             self._asks[request_id] = ask
         try:
-            self._owner.asked(ask)
+            self._owner.asked(self, ask)
         except Exception:
             # Without an answer the turn would hang for ever.
             log.exception("a request of claude's (%s) could not be handled", ask.subtype)
@@ -246,4 +249,4 @@ class Peer:
             ask.withdrawn.set()
         for on_reply in waiting:
             on_reply(Reply({}, error))
-        self._owner.ended(error)
+        self._owner.ended(self, error)

@@ -41,18 +41,19 @@ def boot_ticks() -> int:
     return int(time.clock_gettime(time.CLOCK_BOOTTIME) * os.sysconf("SC_CLK_TCK"))
 
 
-def end_leftovers(mark: str, claude: int, since: int) -> None:
+def end_leftovers(mark: str, claude: int, *, since: int, background: set[str]) -> None:
     """End what claude's tools started since a moment, after a short grace.
 
-    A command in the background that an earlier tool call began stays, and so does an MCP server:
-    the roots that are ended are session leaders, as claude's shells are, or have no parent left.
+    Commands in the background stay, and so do MCP servers: what is ended began with a session
+    leader, as claude's shells are, or with a process that has no parent left.
 
     Args:
         mark: what the processes of this claude carry in ``CAW_PROCESS_ID``.
         claude: its process id.
-        since: the moment, from `boot_ticks`, before which the tool cannot have begun.
+        since: a moment, from `boot_ticks`, before which the tool cannot have begun.
+        background: claude's ids of the commands in the background.
     """
-    left = _leftovers(mark, claude, since)
+    left = _leftovers(mark, claude, since, background)
     if not left:
         return
     with contextlib.ExitStack() as stack:
@@ -69,7 +70,7 @@ def end_leftovers(mark: str, claude: int, since: int) -> None:
         _wait(handles, GRACE_SECONDS)
 
 
-def _leftovers(mark: str, claude: int, since: int) -> list[int]:
+def _leftovers(mark: str, claude: int, since: int, background: set[str]) -> list[int]:
     running = {}
     for pid in marked_pids(mark):
         with contextlib.suppress(OSError, ValueError, IndexError):
@@ -86,7 +87,16 @@ def _leftovers(mark: str, claude: int, since: int) -> list[int]:
         if pid != claude
         and root.started >= since - 1
         and (root.parent != claude or root.session == root.pid)
+        and _task(root.pid) not in background
     ]
+
+
+def _task(pid: int) -> str:
+    """Return the task id that a shell of claude's has, from the file that it writes to."""
+    try:
+        return (Path("/proc") / str(pid) / "fd" / "1").readlink().stem
+    except OSError:
+        return ""
 
 
 def _read(pid: int) -> _Running:

@@ -18,7 +18,7 @@ from caw_core.events import Event, Notice
 from caw_provider_claude_code import permissions
 from caw_provider_claude_code.control import Ask, ControlError, Peer
 from caw_provider_claude_code.errors import NAME, gone, start_failure
-from caw_provider_claude_code.fields import text
+from caw_provider_claude_code.fields import mapping, text
 from caw_provider_claude_code.launch import (
     START_SLOTS,
     Deadline,
@@ -68,6 +68,7 @@ class ClaudeCodeSession:
         self._peer: Peer | None = None
         self._last_words: dict[str, JSON] = {}
         self._at_work = False
+        self._background: set[str] = set()
         self._closed = False
         self._gone = threading.Event()
 
@@ -140,7 +141,7 @@ class ClaudeCodeSession:
 
     # -------------------------------------------------------------- called in the reader's thread
 
-    def receive(self, line: Line) -> None:
+    def receive(self, peer: Peer, line: Line) -> None:
         """Take a line of the conversation; see `caw_provider_claude_code.control.Owner`."""
         message = line.message or {}
         kind = text(message, "type")
@@ -152,31 +153,33 @@ class ClaudeCodeSession:
         elif kind == "result":
             self._last_words = message
             self._at_work = False
+        elif task := text(mapping(message, "tool_use_result"), "backgroundTaskId"):
+            self._background.add(task)
         with self._lock:
-            turn = self._turn if self._turn and not self._turn.over.is_set() else None
+            turn = self._turn if self._turn and self._turn.runs_in(peer) else None
             if turn is None and kind != "stream_event":
                 # Only the last of it: a background task may go on for hours.
                 self._late.append(line)
         if turn is not None:
             turn.receive(line)
 
-    def asked(self, ask: Ask) -> None:
+    def asked(self, peer: Peer, ask: Ask) -> None:
         """Answer a request of claude's; see `caw_provider_claude_code.control.Owner`."""
         denied = permissions.answer(ask)
         if not denied:
             return
         with self._lock:
-            turn = self._turn
+            turn = self._turn if self._turn and self._turn.runs_in(peer) else None
             if turn is None:
                 self._notices.append(f"claude asked between two prompts and was told no ({denied})")
         if turn is not None:
             turn.declined(text(ask.request, "tool_use_id"), denied)
 
-    def ended(self, error: ProcessError) -> None:
+    def ended(self, peer: Peer, error: ProcessError) -> None:
         """Take note that claude is gone; see `caw_provider_claude_code.control.Owner`."""
         with self._lock:
             turn = self._turn
-        if turn is not None:
+        if turn is not None and turn.runs_in(peer):
             turn.process_ended(error)
 
     # ---------------------------------------------------------------------------------- one turn
@@ -203,7 +206,9 @@ class ClaudeCodeSession:
                 peer.stop(self._stop)
         self._model = turn.model or self._model
         if turn.started and turn.interrupted and peer.running:
-            end_leftovers(self._launch.mark, peer.pid, turn.since)
+            end_leftovers(
+                self._launch.mark, peer.pid, since=turn.since, background=self._background
+            )
         with self._lock:
             self._turn = None
 

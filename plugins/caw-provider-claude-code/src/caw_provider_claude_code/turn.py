@@ -64,6 +64,10 @@ class RunningTurn:
         """Whether the prompt was sent."""
         return self._peer is not None
 
+    def runs_in(self, peer: Peer) -> bool:
+        """Tell whether the prompt was sent to *peer*, and the turn still runs there."""
+        return self._peer is peer and not self.over.is_set()
+
     @property
     def interrupted(self) -> bool:
         """Whether somebody asked for the end of this turn."""
@@ -79,16 +83,15 @@ class RunningTurn:
     def receive(self, line: Line) -> None:
         """Take a line of the conversation."""
         message = line.message or {}
-        kind = text(message, "type")
         at_work = False
-        if kind == "stream_event":
-            at_work = text(mapping(message, "event"), "type") == "message_start"
-            if at_work:
-                self.since = boot_ticks()
-        elif message.get("isReplay") is True and text(message, "uuid") == self.id:
-            self._taken_up = at_work = True
-        elif kind == "result" and (self._taken_up or "origin" not in message):
-            self.over.set()
+        match text(message, "type"):
+            case "stream_event":
+                at_work = text(mapping(message, "event"), "type") == "message_start"
+            case "user" if message.get("isReplay") is True:
+                at_work = text(message, "uuid") == self.id
+                self._taken_up = self._taken_up or at_work
+            case "result" if self._taken_up or "origin" not in message:
+                self.over.set()
         self._inbox.put(line)
         if at_work and self._interrupt_wanted:
             # The first request came before claude had begun, or ended a turn that was not ours.
