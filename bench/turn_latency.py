@@ -1,18 +1,22 @@
 """What a turn costs on top of the agent: codex by hand, through caw, through the existing wrapper.
 
-    python3 dev.py bench turn_latency [--turns 40] [--wrapper_turns 8] [--json]
+    python3 dev.py bench turn_latency [--turns 30] [--json]
 
 All three drive the same real codex program against the same scripted model server on loopback,
 which answers at once with what it was asked, so what is left is the program and its driver. ``by
-hand`` is the least that a client of the same protocol can do, in this file; it and caw take turns,
-each with a living program of its own. The existing wrapper starts a program per turn. First turns
-are left out. codex is installed from npm when it is missing.
+hand`` is the least that a client of the same protocol can do, in this file. The four rows take
+turns: by hand and caw each with a living program of their own, the existing wrapper with a new one
+per turn: the ``codex`` that npm puts on PATH, a node script that starts the native program, and in
+the last row the native program itself, which is the best that it could have. First turns are left
+out. codex is installed from npm when it is missing.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import tempfile
@@ -37,18 +41,16 @@ MOST_ADDED_MS = 5.0
 TIMES_FASTER = 4.0
 
 WRAPPER_PROGRAM = """
-import json, sys, time
+import os, sys, time
 from caw import Agent
-taken = []
+answers = os.fdopen(os.dup(1), "w")
+os.dup2(2, 1)  # what it displays
 session = Agent(provider="codex").start_session()
-for number in range(int(sys.argv[1])):
+for line in sys.stdin:
     started = time.perf_counter()
-    turn = session.send(f"number {number}")
-    taken.append((time.perf_counter() - started) * 1e3)
-    assert f"number {number}" in turn.result, turn
-session.end()
-with open(sys.argv[2], "w") as file:
-    json.dump(taken, file)
+    turn = session.send(line.strip())
+    print((time.perf_counter() - started) * 1e3, file=answers, flush=True)
+    assert line.strip() in turn.result, turn
 """
 
 
@@ -125,48 +127,67 @@ def timed(send: Callable[[str], str], number: int) -> float:
     return taken
 
 
-def with_wrapper(program: Path, home: ProgramHome, turns: int, folder: Path) -> list[float]:
-    """Have the existing wrapper run a session in its own environment; return all its turns."""
-    commands = folder / "bin"
-    commands.mkdir()
-    (commands / "codex").symlink_to(program)
-    env = {**home.env, "PATH": f"{commands}{os.pathsep}{home.env['PATH']}"}
-    result = folder / "taken.json"
-    subprocess.run(
-        [wrapper_python(), "-c", WRAPPER_PROGRAM, str(turns), result],
-        check=True,
-        cwd=home.cwd,
-        env=env,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-    )
-    return list(json.loads(result.read_text("utf-8")))
+class ExistingWrapper:
+    """One session of the existing wrapper, in its own environment."""
+
+    def __init__(self, command: Path, home: ProgramHome) -> None:
+        commands = home.path / "bin"
+        commands.mkdir()
+        (commands / "codex").symlink_to(command)
+        node = Path(shutil.which("node") or "node").resolve().parent
+        path = os.pathsep.join([str(commands), str(node), home.env["PATH"]])
+        self._process = subprocess.Popen(
+            [wrapper_python(), "-c", WRAPPER_PROGRAM],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            cwd=home.cwd,
+            env={**home.env, "PATH": path},
+            text=True,
+        )
+
+    def turn(self, number: int) -> float:
+        """Return the milliseconds of one turn, as measured in its own process."""
+        assert self._process.stdin is not None  # noqa: S101 - it was asked for
+        assert self._process.stdout is not None  # noqa: S101 - it was asked for
+        print(f"number {number}", file=self._process.stdin, flush=True)
+        return float(self._process.stdout.readline())
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.kill()
+        self._process.communicate()
 
 
 def main() -> None:
     """Measure and report."""
-    given = arguments(__doc__, turns=40, wrapper_turns=8)
+    given = arguments(__doc__, turns=30)
     program = installed_program("codex").path
     wrapper_python()
     by_hand: list[float] = []
     through_caw: list[float] = []
-    with ModelServer() as server, tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+    wrapper: list[float] = []
+    wrapper_native: list[float] = []
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(ModelServer())
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         server.respond(echo)
-        homes = [codex_home(folder / part, server) for part in ("hand", "caw", "wrapper")]
-        hand = ByHand(program, homes[0])
-        try:
-            with with_caw(program, homes[1]) as session:
-                for number in range(given.turns + 1):
-                    by_hand.append(timed(hand.send, number))
-                    through_caw.append(timed(lambda text: session.send(text).result, number))
-        finally:
-            hand.close()
-        wrapper = with_wrapper(program, homes[2], given.wrapper_turns + 1, folder)
+        homes = [codex_home(folder / part, server) for part in ("hand", "caw", "old", "native")]
+        hand = stack.enter_context(contextlib.closing(ByHand(program, homes[0])))
+        session = stack.enter_context(with_caw(program, homes[1]))
+        script = next(up / ".bin/codex" for up in program.parents if up.name == "node_modules")
+        old = stack.enter_context(contextlib.closing(ExistingWrapper(script, homes[2])))
+        native = stack.enter_context(contextlib.closing(ExistingWrapper(program, homes[3])))
+        for number in range(given.turns + 1):
+            by_hand.append(timed(hand.send, number))
+            through_caw.append(timed(lambda text: session.send(text).result, number))
+            wrapper.append(old.turn(number))
+            wrapper_native.append(native.turn(number))
     rows = [
         Row(name="by hand", samples=tuple(by_hand[1:])),
         Row(name="caw", samples=tuple(through_caw[1:])),
         Row(name="existing wrapper", samples=tuple(wrapper[1:])),
+        Row(name="existing wrapper, native program", samples=tuple(wrapper_native[1:])),
     ]
     added = statistics.median(
         ours - bare for ours, bare in zip(through_caw[1:], by_hand[1:], strict=True)
@@ -175,6 +196,7 @@ def main() -> None:
     targets = [
         Target(name="added by caw", value=added, holds=added <= MOST_ADDED_MS, unit="ms"),
         Target(name="times faster", value=times, holds=times >= TIMES_FASTER),
+        Target(name="times faster, native program", value=rows[3].median / rows[1].median),
     ]
     report("turn latency", rows, targets, as_json=given.json)
 

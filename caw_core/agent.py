@@ -287,7 +287,8 @@ class Agent:
         """
         given = self._settings.given
         folder = Path(cwd).expanduser().absolute() if cwd is not None else given.get("cwd")
-        return self._plugins.find_sessions(folder or Path.cwd(), given.get("env", {}))
+        env = given.get("env", {})
+        return self._plugins.find_sessions(folder or Path.cwd(), env, self._settings.extra)
 
     async def find_sessions_async(
         self,

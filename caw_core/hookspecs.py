@@ -22,7 +22,7 @@ core, which also makes the awaitable twins. An ``async def`` hook is refused.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pluggy
 
@@ -113,7 +113,7 @@ class ProviderSpecs:
     def check_ready(
         self,
         env: Mapping[str, str | None],
-        options: Mapping[str, object],
+        options: Mapping[str, Any],
     ) -> Readiness:
         """Say whether a session could start now.
 
@@ -126,7 +126,12 @@ class ProviderSpecs:
         """
 
     @hookspec(firstresult=True)
-    def find_sessions(self, cwd: Path, env: Mapping[str, str | None]) -> list[NativeSession]:
+    def find_sessions(
+        self,
+        cwd: Path,
+        env: Mapping[str, str | None],
+        options: Mapping[str, Any],
+    ) -> list[NativeSession]:
         """List the conversations that the agent's own store holds for a folder.
 
         They may have been made by the agent's own user interface. Reads files, starts a program
@@ -134,14 +139,16 @@ class ProviderSpecs:
 
         :param cwd: the folder, absolute.
         :param env: variables that change where the agent keeps its store, as in `StartRequest`.
+        :param options: this provider's own options, as in `StartRequest`.
         :return: newest first. Without this hook the caller gets an `UnsupportedError`.
         """
 
     @hookspec(firstresult=True)
-    def read_session(self, native: NativeSession) -> Trajectory:
+    def read_session(self, native: NativeSession, options: Mapping[str, Any]) -> Trajectory:
         """Read a conversation of the agent's own into a record, as far as its store tells.
 
         :param native: one of those that `find_sessions` returned.
+        :param options: this provider's own options.
         :return: the record; its session id is given by the core.
         :raises NotResumableError: it is gone.
         """

@@ -68,7 +68,9 @@ class SessionOpener:
         plugins = self._plugins
         new_id = new_session_id()
         with self._leased(new_id) as leases:
-            record = attrs.evolve(plugins.read_session(native), session_id=new_id)
+            record = attrs.evolve(
+                plugins.read_session(native, self._settings.extra), session_id=new_id
+            )
             request = self._settings.request(plugins.info, new_id, record)
             resume = _resume_request(request, native.resume_key, record)
             info = attrs.evolve(

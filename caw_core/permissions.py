@@ -142,8 +142,13 @@ class PermissionDesk:
 
     def withdraw(self, request_id: str) -> None:
         """The agent no longer waits for this answer; `settle` is not called any more."""
+        from caw_core.events import PermissionSettled
+
         with self._lock:
-            self._open.pop(request_id, None)
+            known = self._open.pop(request_id, None) is not None
+        if known:
+            reason = "the agent no longer asks"
+            self._tell(PermissionSettled(request_id=request_id, allowed=False, reason=reason))
 
     def close_turn(self, reason: str) -> None:
         """Deny whatever is still open; the turn is over or the session closes."""

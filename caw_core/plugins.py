@@ -183,7 +183,7 @@ class AgentPlugins(RecordPlugins):
     def check_ready(
         self,
         env: Mapping[str, str | None] | None = None,
-        options: Mapping[str, object] | None = None,
+        options: Mapping[str, Any] | None = None,
     ) -> Readiness:
         """Ask the provider whether it could start."""
         answer = self._hook.check_ready(env=env or {}, options=options or {})
@@ -204,16 +204,21 @@ class AgentPlugins(RecordPlugins):
             raise self._unsupported("start_interactive")
         return cast("InteractiveResult", answer)
 
-    def find_sessions(self, cwd: Path, env: Mapping[str, str | None]) -> list[NativeSession]:
+    def find_sessions(
+        self,
+        cwd: Path,
+        env: Mapping[str, str | None],
+        options: Mapping[str, Any],
+    ) -> list[NativeSession]:
         """Have the provider list the conversations in the agent's own store."""
-        answer = self._hook.find_sessions(cwd=cwd, env=env)
+        answer = self._hook.find_sessions(cwd=cwd, env=env, options=options)
         if answer is None:
             raise self._unsupported("find_sessions")
         return cast("list[NativeSession]", answer)
 
-    def read_session(self, native: NativeSession) -> Trajectory:
+    def read_session(self, native: NativeSession, options: Mapping[str, Any]) -> Trajectory:
         """Have the provider read one of them into a record."""
-        answer = self._hook.read_session(native=native)
+        answer = self._hook.read_session(native=native, options=options)
         if answer is None:
             raise self._unsupported("read_session")
         return cast("Trajectory", answer)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -38,7 +38,7 @@ def choose_provider(
     registry: PluginRegistry,
     wanted: str | Sequence[str] | None,
     env: Mapping[str, str | None] | None = None,
-    options: Mapping[str, object] | None = None,
+    options: Mapping[str, Any] | None = None,
 ) -> Choice:
     """Return the provider to use.
 

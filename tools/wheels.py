@@ -5,9 +5,10 @@
 1. An sdist of each distribution, and a wheel from that sdist, so that both are complete.
 2. Their contents and their descriptions are checked.
 3. Each plugin goes into an empty environment, with the core alone, from the wheels and with
-   ``--only-binary``, so nothing compiles. There the command line must find it and run.
-4. The tests of the core and of what needs no program run with the lowest versions that the
-   distributions say they take.
+   ``--only-binary``, so nothing compiles. There the command line must find it and run. Then all
+   go into one.
+4. Everything is installed with the lowest versions that the distributions say they take, and the
+   tests of the core and of what needs no program run there.
 """
 
 from __future__ import annotations
@@ -25,13 +26,13 @@ from typing import TYPE_CHECKING
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = [ROOT, *sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))]
-LOWEST = ("caw-core", "caw-provider-echo", "caw-storage-jsonl")
 LOWEST_TESTS = ("tests", "plugins/caw-provider-echo/tests", "plugins/caw-storage-jsonl/tests")
 LOWEST_MARKS = "not real_codex and not real_claude and not real_opencode"
 SMOKE = """
@@ -101,6 +102,7 @@ def main() -> None:
                 (f"install {one.name}", partial(install_alone, everything, one, place))
                 for one in everything.values()
             ),
+            ("install everything", lambda: install_all(everything, place)),
             ("lowest versions", lambda: test_lowest(everything, place)),
         ]
         for what, step in steps:
@@ -127,7 +129,7 @@ def install_alone(everything: dict[str, Distribution], one: Distribution, place:
     """Install a distribution and the core, nothing else, and use it."""
     core = everything["caw-core"]
     bin_folder = make_environment(place / one.name)
-    extra = core.extra_for(one)
+    extra = None if one is core else core.extra_for(one)
     # By path, so that no index can offer something else under the same name.
     wheels = [f"{core.wheel}[{extra}]" if extra else str(core.wheel)]
     wheels += [] if one is core else [str(one.wheel)]
@@ -147,12 +149,23 @@ def install_alone(everything: dict[str, Distribution], one: Distribution, place:
             sys.exit(f"caw run with echo said {answer!r}")
 
 
+def install_all(everything: dict[str, Distribution], place: Path) -> None:
+    """Install the core with the extra that brings every plugin, and see that they agree."""
+    bin_folder = make_environment(place / "everything")
+    core = everything["caw-core"]
+    others = [str(one.wheel) for one in everything.values() if one is not core]
+    install(bin_folder, "--only-binary", ":all:", f"{core.wheel}[all]", *others)
+    run(bin_folder / "python", "-m", "pip", "check")
+
+
 def check_listed(one: Distribution, listed: str) -> None:
     """Check that ``caw plugins --json`` has the distribution's plugins and no other."""
     rows = [json.loads(line) for line in listed.splitlines()]
-    if len(rows) == 1 and isinstance(rows[0], list):
-        rows = rows[0]
-    found = {(row["kind"], row["name"], row["distribution"]) for row in rows}
+    found = {
+        (row["kind"], name, row["distribution"])
+        for row in rows
+        for name in (row["name"], *row["aliases"])
+    }
     if found != {(kind, name, one.name) for kind, name in one.plugins}:
         sys.exit(f"with {one.name} alone, caw plugins --json said {listed}")
 
@@ -160,34 +173,28 @@ def check_listed(one: Distribution, listed: str) -> None:
 def test_lowest(everything: dict[str, Distribution], place: Path) -> None:
     """Run tests with the lowest versions of all direct dependencies."""
     bin_folder = make_environment(place / "lowest")
-    chosen = [everything[name] for name in LOWEST]
-    own = {canonicalize_name(name) for name in everything}
-    lowest = [
-        f"{requirement.name}=={specifier.version}"
-        for one in chosen
-        for requirement in map(Requirement, one.project["dependencies"])
-        for specifier in requirement.specifier
-        if specifier.operator == ">=" and canonicalize_name(requirement.name) not in own
-    ]
+    group = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["dependency-groups"]["test"]
+    # The tools that run the tests are as new as they must be.
+    free = {canonicalize_name(name) for name in everything}
+    free |= {canonicalize_name(Requirement(text).name) for text in group}
+    lowest: dict[str, Version] = {}
+    for text in (text for one in everything.values() for text in one.project["dependencies"]):
+        requirement = Requirement(text)
+        name = canonicalize_name(requirement.name)
+        for bound in requirement.specifier:
+            if bound.operator == ">=" and name not in free:
+                lowest[name] = max(Version(bound.version), lowest.get(name, Version("0")))
     constraints = place / "lowest.txt"
-    constraints.write_text("\n".join(lowest), "utf-8")
-    groups = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["dependency-groups"]
-    wheels = [str(one.wheel) for one in (*chosen, everything["caw-testkit"])]
-    install(bin_folder, "--constraint", str(constraints), *wheels, *groups["test"])
+    constraints.write_text("".join(f"{name}=={version}\n" for name, version in lowest.items()))
+    wheels = [str(one.wheel) for one in everything.values()]
+    install(bin_folder, "--constraint", str(constraints), *wheels, *group)
     env = empty_home(place / "lowest-home", bin_folder)
     # The place of the installed programs is this user's own.
     env |= {name: os.environ[name] for name in ("CAW_PROGRAMS_DIR",) if name in os.environ}
     tests = [ROOT / path for path in LOWEST_TESTS]
     # From elsewhere, or the core would be imported from the checkout.
-    words: list[str | Path] = [
-        "-c",
-        ROOT / "pyproject.toml",
-        "--rootdir",
-        ROOT,
-        "-m",
-        LOWEST_MARKS,
-        *tests,
-    ]
+    words: list[str | Path] = ["-c", ROOT / "pyproject.toml", "--rootdir", ROOT, *tests]
+    words += ["--ignore", ROOT / "tests/docs", "-m", LOWEST_MARKS]
     print(run(bin_folder / "pytest", "--quiet", *words, env=env, cwd=place).splitlines()[-1])
 
 

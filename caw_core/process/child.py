@@ -204,7 +204,7 @@ class Process:
         after each.
         """
         with self._stop_lock:
-            self._close_stdin()
+            self.end_input()
             if not self._ended.wait(step_seconds):
                 signal_group(self.pid, signal.SIGTERM)
                 if not self._ended.wait(step_seconds):
@@ -217,7 +217,8 @@ class Process:
             signal_group(self.pid, getattr(signal, "SIGKILL", signal.SIGTERM))
         kill_marked(self._marker)
 
-    def _close_stdin(self) -> None:
+    def end_input(self) -> None:
+        """Close the program's stdin, so that it knows that nothing more will come; idempotent."""
         # A writer may hold the lock for ever; the pipe is then closed by killing the reader's end.
         if self._write_lock.acquire(timeout=0.1):
             try:
@@ -269,7 +270,7 @@ class Process:
         )
         self._ended.set()
         kill_marked(self._marker)
-        self._close_stdin()
+        self.end_input()
         for reader in self._readers:
             # Whoever still holds the pipe left both our group and its own environment behind.
             reader.join(timeout=1.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -117,6 +118,16 @@ def test_chosen_model_survives_a_crash(desk: Desk, model_server: ModelServer) ->
     assert session.pid is not None
     os.kill(session.pid, signal.SIGKILL)
     while session._peer is not None and session._peer.running:
-        signal.sigtimedwait([], 0.001)
+        threading.Event().wait(0.001)
     desk.ask(session, "two")
     assert model_server.requests[-1].model == "gpt-5"
+
+
+def test_other_model_at_a_resume_is_used(desk: Desk, model_server: ModelServer) -> None:
+    model_server.respond(echo)
+    session = desk.start(model="gpt-5")
+    desk.ask(session, "one")
+    session.close()
+    assert session.resume_key is not None
+    desk.ask(desk.resume(session.resume_key, model="gpt-5-codex"), "two")
+    assert model_server.requests[-1].model == "gpt-5-codex"

@@ -168,12 +168,13 @@ def elsewhere() -> Iterator[Path]:
 
 
 @real
+@pytest.mark.parametrize("protocol", ["app-server", "exec"])
 def test_commands_may_write_in_additional_folders(
-    desk: Desk, model_server: ModelServer, elsewhere: Path
+    desk: Desk, model_server: ModelServer, elsewhere: Path, protocol: str
 ) -> None:
     step = reply(call("exec_command", {"cmd": f"touch {elsewhere}/made"}))
     model_server.script(step, reply(text("done")), step, reply(text("done")))
-    agent = desk.agent(additional_dirs=[elsewhere])
+    agent = desk.agent(additional_dirs=[elsewhere], options={"protocol": protocol})
     with agent.start_session() as session:
         session.send("go")
         assert [file.name for file in elsewhere.iterdir()] == ["made"]

@@ -148,3 +148,37 @@ def _prompt_until_error(desk: Desk, session: CodexSession, seen: list[BaseExcept
         desk.ask(session, "go")
     except TurnInterruptedError as error:
         seen.append(error)
+
+
+@pytest.mark.parametrize("permissions", ["auto-edit", "full"])
+def test_interrupt_ends_what_left_the_commands_group(
+    desk: Desk, model_server: ModelServer, permissions: Permissions
+) -> None:
+    away = Command()
+    script = f"setsid {away.arguments['cmd']} & setsid -f {away.arguments['cmd']}; sleep 600"
+    model_server.script(reply(call("exec_command", {"cmd": script, "yield_time_ms": 60_000})))
+    session = desk.start(permissions=permissions)
+    turn: list[object] = []
+    for event in session.prompt(Prompt(text="go")):
+        turn.append(event)
+        if isinstance(event, ToolStarted):
+            away.wait(running=True)
+            session.interrupt()
+    # The turn's own end is the promise: nothing is left to wait for.
+    assert away.processes() == []
+
+
+def test_close_of_one_session_of_two_ends_what_left_its_group(
+    desk: Desk, model_server: ModelServer
+) -> None:
+    away = Command()
+    script = f"setsid -f {away.arguments['cmd']}; sleep 600"
+    model_server.script(reply(call("exec_command", {"cmd": script, "yield_time_ms": 250})))
+    model_server.script(reply(text("started")))
+    model_server.respond(echo)
+    session, other = desk.start(), desk.start()
+    desk.ask(session, "go")
+    away.wait(running=True)
+    session.close()
+    assert away.processes() == []
+    assert desk.fold(desk.ask(other, "still")).result == "echo: still"

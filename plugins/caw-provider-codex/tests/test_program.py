@@ -107,11 +107,13 @@ def test_readiness_of_the_real_program(
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("CAW_CODEX_PATH", str(codex_program.path))
     provider = CodexProvider()
-    ready = provider.check_ready()
+    ready = provider.check_ready(env={}, options={})
     assert (ready.ready, ready.version) == (True, codex_program.version)
     assert ready.program_path == str(codex_program.path)
+    assert (ready.tested_versions, ready.tested) == ("0.169.0", True)
+    assert ready.credentials == "key in CAW_TESTKIT_API_KEY for 'testkit'"
     monkeypatch.delenv("CAW_TESTKIT_API_KEY")
-    assert provider.check_ready().hint == "Run: codex login"
+    assert provider.check_ready(env={}, options={}).hint == "Run: codex login"
 
 
 def test_provider_that_is_not_installed_is_not_ready(
@@ -119,6 +121,6 @@ def test_provider_that_is_not_installed_is_not_ready(
 ) -> None:
     monkeypatch.delenv("CAW_CODEX_PATH", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
-    ready = CodexProvider().check_ready()
+    ready = CodexProvider().check_ready(env={}, options={})
     assert not ready.ready
     assert "npm install" in ready.hint

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
-from caw_core.errors import CawError
+from caw_core.errors import CawError, DeadlineError
 from caw_provider_codex.exec_session import ExecSession
 from caw_provider_codex.server import Deadline
 from caw_provider_codex.session import CodexSession, open_session
@@ -19,6 +19,7 @@ log = logging.getLogger("caw.codex")
 PROTOCOLS: Final = ("auto", "app-server", "exec")
 
 _SILENT_SECONDS: Final = 30.0
+_LEAST_SECONDS: Final = 5.0
 _ASKED: Final = "the option protocol asks for codex exec"
 
 
@@ -28,8 +29,9 @@ def open_best(
     """Open a session over the app-server, or over ``codex exec`` where there is none to use.
 
     With ``protocol="auto"`` the app-server is given up only where it failed by itself: it ended
-    before it answered, refused the handshake, was silent for half of the ``start`` deadline, or
-    is older than what caw knows. An error about the conversation is raised as it is.
+    before it answered, refused the handshake, was silent for half of the ``start`` deadline (and
+    for 5 seconds at least), or is older than what caw knows. An error about the conversation is
+    raised as it is.
 
     Raises:
         ProviderError: as `caw_provider_codex.session.open_session`.
@@ -39,14 +41,17 @@ def open_best(
         return ExecSession(launch, request, _ASKED, thread_id)
     if protocol == "app-server":
         return open_session(pool, launch, request, thread_id)
-    start = request.deadlines.start
-    patience = Deadline("start", _SILENT_SECONDS if start is None else start / 2)
+    whole = request.deadlines.start
+    half = _SILENT_SECONDS if whole is None else whole / 2
+    # A program that was given less may be slow, and no proof of anything.
+    patient = half >= _LEAST_SECONDS
+    patience = Deadline("start", half if patient else whole)
     server = pool.enter(launch)
     try:
         try:
             server.peer(patience, request.deadlines.stop)
-        except CawError:
-            if not server.unusable:
+        except CawError as error:
+            if not server.unusable or (isinstance(error, DeadlineError) and not patient):
                 raise
             log.warning("codex's app-server is not used: %s", server.unusable)
             return ExecSession(launch, request, server.unusable, thread_id)

@@ -44,6 +44,7 @@ SILENT: Final = frozenset(
         "thread/archived",
         "thread/closed",
         "thread/compacted",
+        "thread/goal/cleared",
         "thread/name/updated",
         "thread/readState/changed",
         "thread/settings/updated",

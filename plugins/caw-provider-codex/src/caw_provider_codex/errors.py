@@ -185,7 +185,7 @@ def refusal(error: RpcError) -> CawError:
             "when that process ends, or up to 60 seconds after its client has left the thread."
         )
         return SessionBusyError(msg, holder="another codex process")
-    gone = ("no rollout found", "invalid session id", "thread not found")
+    gone = ("no rollout found", "invalid session id", "thread not found", "thread not loaded")
     if error.message.startswith(gone):
         msg = f"codex does not have the conversation: {error.message}"
         return NotResumableError(msg, provider=NAME)

@@ -60,8 +60,9 @@ class ExecSession:
         self._program = launch.program
         self._env = dict(launch.env)
         self._request = request
+        why = reason.rstrip(".")
         self._notice = (
-            f"{reason}. codex exec is used: text comes whole, nobody is asked for permission, "
+            f"{why}. codex exec is used: text comes whole, nobody is asked for permission, "
             "and nothing can be said into a running turn"
         )
         self._thread_id = thread_id
@@ -158,7 +159,9 @@ class ExecSession:
             process, self._process = self._process, None
             self._running = False
         if process is not None:
-            process.stop(self._request.deadlines.stop)
+            # The caller left, or codex would go on without an end; else it has ended already.
+            process.kill()
+            process.wait(self._request.deadlines.stop)
 
     def _run(self, prompt: Prompt) -> Iterator[Event]:
         lines: queue.SimpleQueue[bytes | ProcessExit] = queue.SimpleQueue()
@@ -213,7 +216,7 @@ class ExecSession:
         except ProcessError:
             # It ended already; how is told by its output.
             return
-        process._close_stdin()  # noqa: SLF001 - a core of its own version; it has no public way
+        process.end_input()
 
     def _end(self, decoder: ExecDecoder, process: Process) -> TurnEnded:
         outcome = decoder.outcome

@@ -63,5 +63,5 @@ def file_text(item: Attachment) -> str:
 def _check_image(item: Attachment) -> None:
     if item.mime_type not in IMAGE_TYPES:
         known = ", ".join(sorted(IMAGE_TYPES))
-        msg = f"codex's models read images of the types {known}, not {item.mime_type}"
+        msg = f"codex's models read {known}; {item.name!r} is {item.mime_type}"
         raise UnsupportedError(msg, provider=NAME, options=("attachments",))

@@ -119,19 +119,24 @@ class CodexProvider:
         return thread_id if isinstance(thread_id, str) and thread_id else None
 
     @hookimpl
-    def find_sessions(self, cwd: Path, env: Mapping[str, str | None]) -> list[NativeSession]:
+    def find_sessions(
+        self,
+        cwd: Path,
+        env: Mapping[str, str | None],
+        options: Mapping[str, Any],
+    ) -> list[NativeSession]:
         """List codex's own conversations in a folder, those of its other interfaces too."""
         from caw_provider_codex.store import find_threads
 
-        with self._server(env) as peer:
+        with self._server(env, options) as peer:
             return find_threads(peer, cwd, env)
 
     @hookimpl
-    def read_session(self, native: NativeSession) -> Trajectory:
+    def read_session(self, native: NativeSession, options: Mapping[str, Any]) -> Trajectory:
         """Read one of codex's own conversations into a record."""
         from caw_provider_codex.store import read_thread
 
-        with self._server(native.env) as peer:
+        with self._server(native.env, options) as peer:
             return read_thread(peer, native)
 
     @hookimpl
@@ -140,17 +145,21 @@ class CodexProvider:
         return _INFO
 
     @hookimpl
-    def check_ready(self) -> Readiness:
+    def check_ready(
+        self,
+        env: Mapping[str, str | None],
+        options: Mapping[str, Any],
+    ) -> Readiness:
         """Look for the program and for credentials; neither network nor tokens are used."""
         from caw_provider_codex.readiness import LOGIN_HINT, credentials
 
-        env = child_environment({})
+        whole = child_environment(env)
         try:
-            program = find_program(None, env)
+            program = find_program(options.get("binary"), whole)
         except ProgramNotFoundError as error:
             return Readiness(ready=False, detail=str(error), hint=INSTALL_HINT)
         version = self._version(program)
-        seen = credentials(env)
+        seen = credentials(whole)
         return Readiness(
             ready=bool(version and seen),
             detail=_detail(version, seen),
@@ -162,10 +171,14 @@ class CodexProvider:
             credentials=seen,
         )
 
-    def _server(self, env: Mapping[str, str | None]) -> AbstractContextManager[Peer]:
+    def _server(
+        self,
+        env: Mapping[str, str | None],
+        options: Mapping[str, Any],
+    ) -> AbstractContextManager[Peer]:
         whole = child_environment(env)
         limits = Deadlines()
-        launch = Launch.of(find_program(None, whole), whole)
+        launch = Launch.of(find_program(options.get("binary"), whole), whole)
         return self._pool.lent(launch, Deadline("start", limits.start), limits.stop)
 
     def _version(self, program: Path) -> str:

@@ -62,8 +62,8 @@ class Sink(Protocol):
             Whether it will answer, where it is a request.
         """
 
-    def ended(self, error: ProcessError) -> None:
-        """Take note that the program is gone; nothing more comes."""
+    def ended(self, peer: Peer, error: ProcessError) -> None:
+        """Take note that the program is gone; nothing more comes from *peer*."""
 
 
 class Peer:
@@ -281,4 +281,4 @@ class Peer:
         for on_reply in waiting:
             on_reply(Reply({}, error))
         for sink in sinks:
-            sink.ended(error)
+            sink.ended(self, error)

@@ -29,6 +29,7 @@ OLDEST: Final = (0, 151, 0)
 """The oldest codex whose app-server is used; OpenAI's own SDK asks for it as well."""
 
 _VERSION: Final = re.compile(r"/(\d+)\.(\d+)\.(\d+)")
+_GIVE_UP_SECONDS: Final = 0.2
 CLIENT: Final = {"name": "caw", "title": "caw", "version": "0.1"}
 
 
@@ -133,7 +134,8 @@ class AppServer:
             peer.notify("initialized")
         except BaseException as error:
             self._peer = None
-            peer.stop(stop_seconds)
+            # It has done nothing yet that it would have to finish.
+            peer.stop(min(stop_seconds, _GIVE_UP_SECONDS))
             failure = self._explain(error, deadline)
             if not isinstance(failure, SessionStateError):
                 self.unusable = str(failure)

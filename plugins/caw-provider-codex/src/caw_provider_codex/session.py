@@ -69,7 +69,6 @@ class CodexSession:
         self._closed = False
         self._gone = threading.Event()
         self._mark = new_mark()
-        self._model_chosen = False
         self._server: AppServer = pool.enter(launch)
 
     @property
@@ -171,7 +170,6 @@ class CodexSession:
         self._thread = attrs.evolve(
             thread, model=model or thread.model, effort=reasoning or thread.effort
         )
-        self._model_chosen = True
 
     def close(self) -> None:
         """Interrupt what runs and let go of the thread; the last session ends the process."""
@@ -210,12 +208,12 @@ class CodexSession:
                 self._late.append(line)
         return False
 
-    def ended(self, error: ProcessError) -> None:
+    def ended(self, peer: Peer, error: ProcessError) -> None:
         """Take note that the app-server is gone; see `caw_provider_codex.rpc.Sink`."""
         with self._lock:
             turn = self._turn
         if turn is not None:
-            turn.process_ended(error)
+            turn.process_ended(peer, error)
 
     def _adopt_subagents(self, line: Line) -> None:
         item = mapping(mapping(line.message, "params"), "item")
@@ -284,7 +282,7 @@ class CodexSession:
                 },
             }
             return params
-        if self._model_chosen:
+        if self._request.model:
             params["model"] = thread.model
         if self._request.reasoning:
             params["effort"] = self._request.reasoning

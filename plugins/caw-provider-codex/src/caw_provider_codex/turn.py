@@ -112,8 +112,10 @@ class RunningTurn:
                     self._send_interrupt()
         return True
 
-    def process_ended(self, error: ProcessError) -> None:
-        """Take note that codex is gone."""
+    def process_ended(self, peer: Peer, error: ProcessError) -> None:
+        """Take note that codex is gone; a process that this turn does not run in is none of its."""
+        if self._peer is not peer:
+            return
         self.over.set()
         self._inbox.put(error)
 
