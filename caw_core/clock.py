@@ -1,4 +1,4 @@
-"""One thread that watches every deadline of this process."""
+"""The time as records hold it, and one thread that watches every deadline of this process."""
 
 from __future__ import annotations
 
@@ -7,10 +7,16 @@ import itertools
 import os
 import threading
 import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+def utc_now() -> str:
+    """Return the time as records hold it: ISO 8601 with offset, UTC."""
+    return datetime.now(UTC).isoformat()
 
 
 class Clock:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 import attrs
 
 from caw_core.bounded import call_within
+from caw_core.clock import utc_now
 from caw_core.errors import ConfigError, PersistError, ProviderError, UnsupportedError
 from caw_core.handles import check_session_id, new_session_id
 from caw_core.permissions import PermissionDesk
@@ -16,7 +17,6 @@ from caw_core.session import Session
 from caw_core.session_core import SessionCore
 from caw_core.settings import check_metadata
 from caw_core.trajectory import SessionInfo, Trajectory
-from caw_core.turn_run import utc_now
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from caw_core.agent_link import AgentLink
+from caw_core.clock import utc_now
 from caw_core.errors import ConfigError, PersistError, UnsupportedError
 from caw_core.provider import Prompt
 from caw_core.recorder import Recorder
 from caw_core.trajectory import SessionInfo, Trajectory
 from caw_core.turn_queue import TurnQueue
-from caw_core.turn_run import BY_END, TurnRun, utc_now
+from caw_core.turn_run import BY_END, TurnRun
 from caw_core.usage import UsageStats
 
 if TYPE_CHECKING:

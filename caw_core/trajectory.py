@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Literal
 
 import attrs
@@ -33,6 +34,22 @@ class ErrorInfo:
     message: str
     data: Mapping[str, JSON] = attrs.field(factory=dict)
     extra: Mapping[str, JSON] = frozen_extra()
+
+    @classmethod
+    def of(cls, error: BaseException) -> ErrorInfo:
+        """Describe *error* by its class, its text and those of its attributes that are plain."""
+        facts: dict[str, JSON] = {}
+        for name, value in vars(error).items():
+            if name in _NOT_FACTS or name.startswith("_") or value in (None, ""):
+                continue
+            if isinstance(value, datetime):
+                facts[name] = value.isoformat()
+            elif isinstance(value, str | int | float | bool):
+                facts[name] = value
+        return cls(type=type(error).__name__, message=str(error), data=facts)
+
+
+_NOT_FACTS = frozenset({"turn", "provider", "session_id", "stderr_tail"})
 
 
 @attrs.frozen(kw_only=True)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, get_args
 
 import attrs
 
-from caw_core.clock import process_clock
+from caw_core.clock import process_clock, utc_now
 from caw_core.errors import (
     CawError,
     DeadlineError,
@@ -56,25 +55,6 @@ GO_ON = "Please go on where you stopped."
 
 BY_CALLER = "caller"
 BY_END = "end"
-
-
-def utc_now() -> str:
-    """Return the time as records hold it: ISO 8601 with offset, UTC."""
-    return datetime.now(UTC).isoformat()
-
-
-def describe_error(error: BaseException) -> ErrorInfo:
-    """Return *error* as a value that can be stored: its class, text and plain facts."""
-    hidden = {"turn", "provider", "session_id", "stderr_tail"}
-    facts: dict[str, Any] = {}
-    for name, value in vars(error).items():
-        if name in hidden or name.startswith("_") or value in (None, ""):
-            continue
-        if isinstance(value, datetime):
-            facts[name] = value.isoformat()
-        elif isinstance(value, str | int | float | bool):
-            facts[name] = value
-    return ErrorInfo(type=type(error).__name__, message=str(error), data=facts)
 
 
 class TurnRun:
@@ -250,7 +230,10 @@ class TurnRun:
                 end = event
             else:
                 self._handle(event)
-        return end or TurnEnded()
+        if end is None:
+            # A generator that just returns has done as it was told.
+            end = TurnEnded(stop_reason="cancelled" if self._stopping.is_set() else "end_turn")
+        return end
 
     def _fold_size(self) -> int:
         turn = self.turn()
@@ -331,16 +314,17 @@ class TurnRun:
 
     def _end(self, end: TurnEnded, error: CawError | None = None) -> None:
         by = self._interrupted_by
-        if isinstance(by, DeadlineError):
-            end, error = TurnEnded(stop_reason=None, status="failed"), by
-        elif end.stop_reason == "cancelled":
+        # An agent that came to its own end just before it was stopped has come to its own end.
+        if end.stop_reason == "cancelled":
             end = attrs.evolve(end, status="interrupted")
             if isinstance(by, TurnEnded):
                 end = by
+            elif isinstance(by, DeadlineError):
+                end, error = TurnEnded(stop_reason=None, status="failed"), by
             elif isinstance(by, CawError):
                 error = by
         if error is not None:
-            end = attrs.evolve(end, error=describe_error(error))
+            end = attrs.evolve(end, error=ErrorInfo.of(error))
         end = attrs.evolve(end, status=end.status or "completed")
         with self._lock:
             if self._turn is not None or self._fold is None:

@@ -29,7 +29,7 @@ from caw_core.events import (
 from caw_core.usage import UsageStats
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import PlayedSession, Iterator
 
 WAIT = 20.0
 
@@ -623,3 +623,27 @@ def test_keyboard_interrupt_of_the_caller_interrupts_the_turn(
         with pytest.raises(KeyboardInterrupt):
             stream.wait_for(running.run)
         assert session.trajectory.turns[0].status == "interrupted"
+
+
+def test_agent_that_ends_by_itself_while_it_is_stopped_has_ended_by_itself(stage: Stage) -> None:
+    def answer(session: PlayedSession, _: str) -> Iterator[Event]:
+        yield TextDelta(text="nearly")
+        assert session.interrupted.wait(WAIT)
+        yield TurnEnded(stop_reason="end_turn")
+
+    deadlines = Deadlines(first_event=0.2, idle=0.2)
+    with stage.agent(answer, deadlines=deadlines).start_session() as session:
+        assert session.send("go").status == "completed"
+
+
+def test_generator_that_returns_when_it_is_interrupted_is_interrupted(stage: Stage) -> None:
+    def answer(session: PlayedSession, _: str) -> Iterator[Event]:
+        yield TextDelta(text="half")
+        assert session.interrupted.wait(WAIT)
+
+    with stage.agent(answer).start_session() as session, session.stream("go") as stream:
+        for event in stream:
+            if isinstance(event, TextDelta):
+                session.interrupt()
+    assert stream.turn is not None
+    assert (stream.turn.status, stream.turn.result) == ("interrupted", "half")

@@ -36,6 +36,7 @@ def calling(tokens: int = 10, cost: float | None = 0.5, calls: int = 5) -> objec
             if number < calls - 1 and session.interrupted.wait(0.3):
                 yield TurnEnded(stop_reason="cancelled")
                 return
+        yield TurnEnded(stop_reason="end_turn")
 
     return turn
 

@@ -10,7 +10,7 @@ import click
 
 from caw_core.cli.exit_codes import OK, exit_code_for
 from caw_core.serialize import event_to_dict, turn_to_dict
-from caw_core.turn_run import describe_error
+from caw_core.trajectory import ErrorInfo
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -63,7 +63,7 @@ class TurnLines:
         if isinstance(error, BrokenPipeError):
             return
         code = exit_code_for(error)
-        info = describe_error(error)
+        info = ErrorInfo.of(error)
         problem = {"type": info.type, "message": info.message, "data": dict(info.data)}
         if session is None or turn is None:
             print_line({"type": "error", "exit_code": code, "error": problem})

@@ -6,7 +6,14 @@ import pytest
 
 from caw_core.blocks import TextBlock, ThinkingBlock
 from caw_core.errors import ContextLimitError, ProtocolError
-from caw_core.events import Notice, Progress, TextDelta, TurnEnded, UsageReported
+from caw_core.events import (
+    Notice,
+    Progress,
+    StructuredDone,
+    TextDelta,
+    TurnEnded,
+    UsageReported,
+)
 from caw_core.trajectory import Trajectory, Turn
 from caw_provider_local.chat import Answer, Exchange, exchanges_of, messages_of, readable
 
@@ -97,3 +104,14 @@ def test_error_within_the_stream_is_raised() -> None:
     error = {"type": "exceed_context_size_error", "n_prompt_tokens": 300, "n_ctx": 256}
     with pytest.raises(ContextLimitError, match=r"300 tokens .* 256"):
         list(answer().feed({"error": error}))
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [('{"n": 1}', [{"n": 1}]), ("null", [None]), ('{"n": ', [])],
+)
+def test_value_is_told_if_the_answer_holds_one(text: str, values: list[object]) -> None:
+    got = Answer(model="m", n_ctx=256, max_tokens=100, structured=True)
+    list(got.feed({"choices": [{"delta": {"content": text}, "finish_reason": "length"}]}))
+    events = list(got.ending(cancelled=False))
+    assert [event.value for event in events if isinstance(event, StructuredDone)] == values
