@@ -29,7 +29,9 @@ from caw_core.events import (
 from caw_core.usage import UsageStats
 
 if TYPE_CHECKING:
-    from collections.abc import PlayedSession, Iterator
+    from collections.abc import Iterator
+
+    from .conftest import PlayedSession, Stage
 
 WAIT = 20.0
 

@@ -76,6 +76,13 @@ class Terminal:
             pass
         return self.process.wait(PATIENCE)
 
+    def has_ended(self, within: float) -> bool:
+        """Read for at most *within* seconds and tell whether the process has ended."""
+        deadline = time.monotonic() + within
+        while self._read(deadline):
+            pass
+        return self.process.poll() is not None
+
     def _read(self, deadline: float) -> bool:
         ready, _, _ = select.select([self._screen], [], [], max(0, deadline - time.monotonic()))
         if not ready:
