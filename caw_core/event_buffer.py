@@ -29,10 +29,15 @@ class EventBuffer:
         self._limit: float = LIMIT
         self._waiter: tuple[asyncio.AbstractEventLoop, asyncio.Future[None]] | None = None
 
-    def put(self, event: Event) -> None:
-        """Add an event; blocks while the buffer is full and somebody may still read it."""
+    def put(self, event: Event, *, wait: bool = True) -> None:
+        """Add an event; blocks while the buffer is full and somebody may still read it.
+
+        Args:
+            event: the event.
+            wait: False where the reader itself may be the one who adds it.
+        """
         with self._condition:
-            while len(self._events) >= self._limit and not self._discarding:
+            while wait and len(self._events) >= self._limit and not self._discarding:
                 self._condition.wait()
             if not self._discarding:
                 self._events.append(event)

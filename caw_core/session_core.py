@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("caw.session")
 
+_WORDS = {"files": "take files", "images": "take images", "models": "list its models"}
+"""Capabilities that are no verbs."""
+
 
 class SessionCore:
     """Shared by `caw_core.Session` and the turns that run in it.
@@ -204,7 +207,8 @@ class SessionCore:
         """Raise `UnsupportedError` if the provider does not declare *capability*."""
         if capability not in self.plugins.info.capabilities:
             provider = self._info.provider
-            msg = f"the provider {provider!r} cannot {capability.replace('_', ' ')}"
+            what = _WORDS.get(capability, capability.replace("_", " "))
+            msg = f"the provider {provider!r} cannot {what}"
             raise UnsupportedError(msg, provider=provider, options=(capability,))
 
     def check_prompt(self, prompt: object) -> Prompt:

@@ -118,7 +118,9 @@ def ask_for(
     for left in range(repairs, -1, -1):
         turn = send(question)
         try:
-            value = turn.structured if turn.structured is not None else parse_json(turn.result)
+            # Within an answer that its own mechanism cut short, a part is not the whole.
+            read = json.loads if native else parse_json
+            value = turn.structured if turn.structured is not None else read(turn.result)
             return StructuredAnswer(value=form.check(value), turn=turn)
         except ValueError as error:
             problem = str(error)

@@ -117,7 +117,9 @@ def wait_for_limit(error: LimitError, attempt: int) -> Waiting | None:
     if error.kind != "usage":
         return None
     now = datetime.now(UTC)
-    if error.resets_at is not None:
+    # A time that has passed already tells nothing once it was tried: without a bound such a turn
+    # would ask every few seconds for ever.
+    if error.resets_at is not None and (error.resets_at > now or not attempt):
         seconds = max(0.0, (error.resets_at - now).total_seconds()) + RESET_MARGIN_SECONDS
     elif attempt < len(UNKNOWN_RESET_WAITS):
         seconds = UNKNOWN_RESET_WAITS[attempt]

@@ -147,7 +147,7 @@ class TurnRun:
         """Deliver *prompt* into the turn; False if the agent did not take it any more."""
         if self.turn() is None or self.finished.is_set() or not self._session.link.steer(prompt):
             return False
-        self._handle(Steered(text=prompt.text))
+        self._handle(Steered(text=prompt.text), wait=False)
         return True
 
     # ---------------------------------------------------------------------------- the thread
@@ -254,7 +254,7 @@ class TurnRun:
         self._waiting = False
         return not interrupted
 
-    def _handle(self, event: Event) -> None:
+    def _handle(self, event: Event, *, wait: bool = True) -> None:
         with self._lock:
             if self._turn is not None or self._fold is None:
                 return
@@ -265,7 +265,7 @@ class TurnRun:
             # The first request may have come before the agent had anything to interrupt.
             self._session.link.interrupt()
         self._deadlines.sign()
-        self._emit(event)
+        self._emit(event, wait=wait)
         # A consumer that was slow is not an agent that was silent.
         self._deadlines.sign()
         if isinstance(event, ToolStarted | ToolFinished):
@@ -275,9 +275,9 @@ class TurnRun:
             if reason is not None:
                 self.interrupt(reason)
 
-    def _emit(self, event: Event) -> None:
+    def _emit(self, event: Event, *, wait: bool = True) -> None:
         if self._buffer is not None:
-            self._buffer.put(event)
+            self._buffer.put(event, wait=wait)
 
     def _snapshot(self) -> None:
         now = time.monotonic()

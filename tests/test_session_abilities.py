@@ -27,6 +27,7 @@ from caw_core import (
 )
 from caw_core.blocks import SteerBlock, TextBlock
 from caw_core.errors import AuthError, ConfigError, UnsupportedError
+from caw_core.event_buffer import LIMIT
 from caw_core.events import Event, TextDelta, TextDone
 from caw_core.provider import NATIVE
 from tests.conftest import MemoryStorage
@@ -48,6 +49,7 @@ class AbleSession:
         self.steered: list[str] = []
         self.last: Prompt | None = None
         self._go_on = threading.Event()
+        self.full = threading.Event()
 
     def prompt(self, prompt: Prompt) -> Iterator[Event]:
         self.last = prompt
@@ -55,6 +57,12 @@ class AbleSession:
         if prompt.text == "fail":
             message = "no"
             raise AuthError(message)
+        if prompt.text == "flood":
+            for number in range(3 * LIMIT):
+                if number == LIMIT - 1:  # the turn's beginning is an event too
+                    self.full.set()
+                yield TextDelta(text="x")
+            return
         if prompt.text == "wait":
             yield TextDone(text="before", block_id="1")
             self._go_on.wait(WAIT)
@@ -168,6 +176,17 @@ def test_steering_that_comes_too_late_is_queued(agent: Agent) -> None:
         assert receipt.stream is not None
         stream.result()
         assert receipt.stream.result().index == 1
+
+
+def test_whoever_reads_the_stream_can_steer_while_more_events_wait_than_fit(
+    agent: Agent,
+    provider: AbleProvider,
+) -> None:
+    with agent.start_session() as session:
+        stream = session.stream("flood")
+        assert provider.sessions[0].full.wait(WAIT)
+        assert session.steer("enough").outcome == "delivered"
+        assert stream.result().status == "completed"
 
 
 def test_provider_that_cannot_steer_queues(provider: AbleProvider, agent: Agent) -> None:

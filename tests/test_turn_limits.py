@@ -130,6 +130,14 @@ def test_unknown_reset_is_waited_for_a_bounded_number_of_times(stage: Stage) -> 
     assert len(stage.session.prompts) == 3
 
 
+@pytest.mark.usefixtures("_no_margin")
+def test_reset_that_lies_in_the_past_is_not_tried_for_ever(stage: Stage) -> None:
+    agent = stage.agent(limited(resets_in=-1000, times=99))  # type: ignore[arg-type]
+    with agent.start_session() as session, pytest.raises(LimitError):
+        session.send("question")
+    assert len(stage.session.prompts) == 3
+
+
 def test_unknown_reset_waits_an_hour_in_all() -> None:
     assert sum(limits.UNKNOWN_RESET_WAITS) == 3600
 

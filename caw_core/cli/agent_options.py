@@ -9,13 +9,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from caw_core.agent import Agent
+from caw_core.budget import Budget
 from caw_core.cli.record_options import record_options
 from caw_core.deadlines import Deadlines
 from caw_core.registry import default_registry
 from caw_core.selection import choose_provider
+from caw_core.tools import ToolGroup
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+    from caw_core.cli.person import Person
 
 _PERMISSIONS = ("read-only", "ask", "auto-edit", "full")
 
@@ -50,10 +54,41 @@ _OPTIONS = (
     click.option(
         "--permissions",
         type=click.Choice(_PERMISSIONS),
-        help="What the agent may do without asking. Default: auto-edit, or the session's.",
+        help="What the agent may do without asking you. Default: auto-edit, or the session's.",
+    ),
+    click.option(
+        "--tools",
+        metavar="GROUP[,GROUP…]",
+        help="The kinds of tools that the agent may have: "
+        f"{', '.join(sorted(name.lower() for name in ToolGroup.__members__))}. Default: all.",
+    ),
+    click.option(
+        "--add-dir",
+        "additional_dirs",
+        type=click.Path(exists=True, file_okay=False, path_type=Path),
+        multiple=True,
+        help="A folder besides --cwd that the agent may work in. Repeatable.",
     ),
     click.option("--temperature", type=float, help="Sampling temperature."),
     click.option("--max-tokens", type=int, help="Bound on the tokens of an answer."),
+    click.option(
+        "--max-turns",
+        type=click.IntRange(1),
+        metavar="N",
+        help="Bound on the model calls in one turn.",
+    ),
+    click.option(
+        "--budget-tokens",
+        type=click.IntRange(1),
+        metavar="N",
+        help="Bound on the tokens, of all kinds, that the session uses from now on.",
+    ),
+    click.option(
+        "--budget-usd",
+        type=click.FloatRange(min=0, min_open=True),
+        metavar="USD",
+        help="Bound on what the session costs from now on, for agents that tell.",
+    ),
     click.option(
         "-o",
         "--option",
@@ -106,6 +141,7 @@ def open_agent(
     storage: list[str],
     *,
     say: Callable[[str], None],
+    person: Person | None,
     resuming: bool = False,
 ) -> Agent:
     """Make the agent that the options describe.
@@ -114,6 +150,7 @@ def open_agent(
         given: the options of `agent_options`.
         storage: the URLs of the storages for the record.
         say: is told which provider was taken if there was a choice.
+        person: answers the agent's requests for permission; None: the answer is no.
         resuming: leave the choice of the provider to the session.
 
     Raises:
@@ -126,9 +163,14 @@ def open_agent(
         system_prompt=_system_prompt(given),
         cwd=given["cwd"],
         storage=storage,
+        additional_dirs=given["additional_dirs"],
         permissions=given["permissions"],
+        on_permission=person.decide if person else None,
+        tools=_tools(given["tools"]),
         temperature=given["temperature"],
         max_tokens=given["max_tokens"],
+        max_turns=given["max_turns"],
+        budget=Budget(tokens=given["budget_tokens"], usd=given["budget_usd"]),
         deadlines=Deadlines(turn=given["timeout"]) if given["timeout"] else None,
         auto_wait=given["wait"],
         options=_extra_options(given["extra"]),
@@ -152,6 +194,23 @@ def _provider(
     why = f" ({'; '.join(choice.passed_over)})" if choice.passed_over else ""
     say(f"provider: {choice.name}{why}")
     return choice.name
+
+
+def _tools(names: str | None) -> ToolGroup | None:
+    if names is None:
+        return None
+    groups = ToolGroup(0)
+    for name in filter(None, (part.strip() for part in names.split(","))):
+        group = ToolGroup.__members__.get(name.upper().replace("-", "_"))
+        if group is None:
+            known = ", ".join(sorted(known.lower() for known in ToolGroup.__members__))
+            msg = f"--tools: there is no group {name!r}; there are: {known}"
+            raise click.UsageError(msg)
+        groups |= group
+    if not groups:
+        msg = "--tools takes at least one group"
+        raise click.UsageError(msg)
+    return groups
 
 
 def _system_prompt(given: Mapping[str, Any]) -> str | None:

@@ -10,6 +10,7 @@ import click
 
 from caw_core.cli.agent_options import agent_options, open_agent
 from caw_core.cli.complaints import complain
+from caw_core.cli.person import Person, person_is_there
 from caw_core.cli.record_options import urls_to_write
 from caw_core.cli.resume_command import read_handle, resume_named
 from caw_core.cli.session_turn import resume_hint
@@ -46,45 +47,46 @@ def command(resumed: str | None, **given: Any) -> None:
     turn that fails ends the chat.
     """
     view = make_view(given)
+    person = Person() if person_is_there() else None
     name = read_handle() if resumed == "-" else resumed
     try:
         storage = urls_to_write(given, say=view.say)
         if name is None:
-            session = open_agent(given, storage, say=view.say).start_session()
+            session = open_agent(given, storage, say=view.say, person=person).start_session()
         else:
-            session = resume_named(given, name, storage, view.say)
+            session = resume_named(given, name, storage, view.say, person)
     except Exception as error:
         view.fail(error, None, None)
         raise
     with session:
         try:
-            _talk(session, view)
+            _talk(session, view, person)
         finally:
             save_handle(session, given["save_handle"])
             if storage and session.trajectory.resume_key:
                 view.say(resume_hint(session, given))
 
 
-def _talk(session: Session, view: View) -> None:
-    person = sys.stdin.isatty()
-    if person:
+def _talk(session: Session, view: View, person: Person | None) -> None:
+    typed = sys.stdin.isatty()
+    if typed:
         view.say(
             f"session {session.session_id} with {session.provider}; /help tells what may be typed"
         )
-    for message in _messages(person=person):
+    for message in _messages(typed=typed):
         try:
-            run_turn(session, message, view)
+            run_turn(session, message, view, person)
         except KeyboardInterrupt:
-            if not person:
+            if not typed:
                 raise
         except CawError as error:
-            if not person or session.ended:
+            if not typed or session.ended:
                 raise
             complain(error)
 
 
-def _messages(*, person: bool) -> Iterator[str]:
-    for line in _typed() if person else sys.stdin:
+def _messages(*, typed: bool) -> Iterator[str]:
+    for line in _typed() if typed else sys.stdin:
         text = line.rstrip("\n")
         match text.strip():
             case "":

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from caw_core.cli.exit_codes import FAILED
+from caw_core.cli.exit_codes import FAILED, OK
+from caw_core.cli.live_check import check_live, health_document, health_words
 from caw_core.cli.plain import plain
 from caw_core.cli.plugin_survey import survey_plugins
 from caw_core.cli.provider_survey import survey
@@ -32,6 +33,7 @@ _VARIABLES = (
     "CAW_PROVIDER",
     "CAW_MODEL",
     "CAW_EFFORT",
+    "CAW_AUTOWAIT",
     "CAW_HOME",
     "CAW_DISABLE_PLUGINS",
     "CAW_PLUGIN_AUTOLOAD",
@@ -43,12 +45,30 @@ _MARKS = {"ready": ("ok", "green"), "ok": ("ok", "green"), "broken": ("!!", "red
 
 @click.command("doctor")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
+@click.option(
+    "--live",
+    is_flag=True,
+    help="Also ask the provider that caw takes, or those of --provider, for one word. "
+    "This spends tokens.",
+)
+@click.option(
+    "-p",
+    "--provider",
+    "asked",
+    metavar="NAME[,NAME…]",
+    default="",
+    help="Whom --live asks.",
+)
 @click.pass_context
-def command(ctx: click.Context, *, as_json: bool) -> None:
+def command(ctx: click.Context, *, as_json: bool, live: bool, asked: str) -> None:
     """Check what is there, what is missing, and what to do about it.
 
-    No network, no tokens. The exit code is 1 if there is no provider that caw could take by itself.
+    Without --live no network and no tokens. The exit code is 1 if there is no provider that caw
+    could take by itself; with --live, if one that was asked does not answer.
     """
+    if asked and not live:
+        msg = "--provider goes with --live"
+        raise click.UsageError(msg)
     registry = default_registry()
     providers = survey(registry)
     others = list(survey_plugins(registry, "storage", "observer"))
@@ -62,8 +82,22 @@ def command(ctx: click.Context, *, as_json: bool) -> None:
         print_line({"type": "environment", **environment, "would_take": taken})
     else:
         _print(providers, others, environment, taken)
+    if live:
+        names = [name.strip() for name in (asked or taken).split(",") if name.strip()]
+        ctx.exit(_ask(names, as_json=as_json))
     if not any(provider.takeable for provider in providers):
         ctx.exit(FAILED)
+
+
+def _ask(names: Sequence[str], *, as_json: bool) -> int:
+    well = bool(names)
+    for health in check_live(names):
+        well = well and health.ok
+        if as_json:
+            print_line(health_document(health))
+        else:
+            _item("ok" if health.ok else "broken", health_words(health))
+    return OK if well else FAILED
 
 
 def _taken() -> str:

@@ -42,7 +42,7 @@ MEANINGS: Mapping[int, str] = {
     FAILED: "the turn failed, or nothing is ready (caw doctor)",
     USAGE: "the command line or an option is wrong, or there is no such session",
     NOT_READY: "the provider is not installed, broken, not logged in, or lacks its program",
-    LIMIT: "the service refuses for now: rate, quota or capacity",
+    LIMIT: "the service refuses for now (rate, quota, capacity), or the budget is used up",
     DEADLINE: "a deadline passed",
     STORAGE: "a record could not be read or written",
     BUSY: "another process has the session open",

@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING
 import click
 
 from caw_core.cli.plain import plain
-from caw_core.permissions import Decision, allow, allow_always, deny
+from caw_core.permissions import NOBODY, Decision, allow, allow_always, deny
 
 if TYPE_CHECKING:
     from caw_core.permissions import PermissionRequest
 
 _LINES = 60
 _CHARACTERS = 8000
+_ARRIVAL_SECONDS = 10.0
+"""The request comes right behind the event that tells of it."""
 
 REFUSED = "the user said no"
 NO_QUESTIONS = (
@@ -46,9 +48,6 @@ class Person:
 
     def decide(self, request: PermissionRequest) -> Decision:
         """Wait for the answer to *request*; for use as ``on_permission``."""
-        if request.kind == "question":
-            # Each agent has its own form of answers, and yes or no is in none of them.
-            return deny(NO_QUESTIONS)
         with self._changed:
             turn = self._turns
             self._requests[request.request_id] = request
@@ -62,11 +61,9 @@ class Person:
     def ask(self, request_id: str) -> None:
         """Put the question for a request that `decide` has got or is about to get."""
         with self._changed:
-            arrived = self._changed.wait_for(lambda: request_id in self._requests, timeout=1)
+            self._changed.wait_for(lambda: request_id in self._requests, _ARRIVAL_SECONDS)
             request = self._requests.get(request_id)
-        if not arrived or request is None:
-            return
-        decision = _answer_of(request)
+        decision = NOBODY if request is None else _answer_of(request)
         with self._changed:
             self._answers[request_id] = decision
             self._changed.notify_all()
@@ -84,13 +81,16 @@ def _answer_of(request: PermissionRequest) -> Decision:
     click.echo(plain(f"? the agent wants to use {request.tool}{reason}"), err=True)
     for line in _shown(request):
         click.echo(f"    {plain(line)}", err=True)
-    choices = "y/N/always" if request.can_always else "y/N"
-    click.echo(f"  allow it? [{choices}] ", nl=False, err=True)
+    if request.kind == "question":
+        # Each agent has its own form of answers, and yes or no is in none of them.
+        return deny(NO_QUESTIONS)
     # What was typed before the question stood there is no answer to it.
     with contextlib.suppress(ImportError):
         import termios
 
         termios.tcflush(sys.stdin, termios.TCIFLUSH)
+    choices = "y/N/always" if request.can_always else "y/N"
+    click.echo(f"  allow it? [{choices}] ", nl=False, err=True)
     typed = sys.stdin.readline()
     if not typed:
         click.echo(err=True)

@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from caw_core.attachments import Attachment
+from caw_core.provider import Prompt
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 STDIN = "-"
 
@@ -19,6 +22,22 @@ prompt_file_option: Callable[..., Any] = click.option(
     help="The prompt, from a file. Arguments can be seen by every user of the machine; "
     "a file and stdin cannot.",
 )
+
+attach_option: Callable[..., Any] = click.option(
+    "--attach",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    multiple=True,
+    help="An image or a file to send with the prompt. Repeatable.",
+)
+
+
+def with_files(text: str, files: Sequence[Path]) -> Prompt:
+    """Return a prompt with *files* attached.
+
+    Raises:
+        ConfigError: one of them cannot be read.
+    """
+    return Prompt(text=text, attachments=tuple(map(Attachment.from_path, files)))
 
 
 def read_prompt(argument: str | None, file: Path | None, *, stdin_taken: bool = False) -> str:

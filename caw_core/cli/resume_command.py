@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from caw_core.cli.agent_options import agent_options, open_agent
-from caw_core.cli.prompt_text import STDIN, prompt_file_option, read_prompt
+from caw_core.cli.prompt_text import (
+    STDIN,
+    attach_option,
+    prompt_file_option,
+    read_prompt,
+    with_files,
+)
 from caw_core.cli.record_options import open_records
 from caw_core.cli.session_names import find_session
 from caw_core.cli.session_turn import converse
@@ -19,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from caw_core.cli.person import Person
     from caw_core.session import Session
 
 HANDLE_VARIABLE = "CAW_RESUME_HANDLE"
@@ -28,8 +35,15 @@ HANDLE_VARIABLE = "CAW_RESUME_HANDLE"
 @click.argument("session")
 @click.argument("prompt", required=False)
 @prompt_file_option
+@attach_option
 @agent_options
-def command(session: str, prompt: str | None, prompt_file: Path | None, **given: Any) -> None:
+def command(
+    session: str,
+    prompt: str | None,
+    prompt_file: Path | None,
+    attach: tuple[Path, ...],
+    **given: Any,
+) -> None:
     """Ask one thing more in an earlier session.
 
     SESSION is its id, at least four characters of the id's beginning, "last", or a resume handle.
@@ -39,7 +53,11 @@ def command(session: str, prompt: str | None, prompt_file: Path | None, **given:
     from_stdin = session == STDIN and not os.environ.get(HANDLE_VARIABLE)
     text = read_prompt(prompt, prompt_file, stdin_taken=from_stdin)
     name = read_handle() if session == STDIN else session
-    converse(given, text, lambda storage, say: resume_named(given, name, storage, say))
+
+    def resume(storage: list[str], say: Callable[[str], None], person: Person | None) -> Session:
+        return resume_named(given, name, storage, say, person)
+
+    converse(given, with_files(text, attach), resume)
 
 
 def read_handle() -> str:
@@ -56,9 +74,10 @@ def resume_named(
     name: str,
     storage: list[str],
     say: Callable[[str], None],
+    person: Person | None,
 ) -> Session:
     """Resume the session that a handle, an id or the beginning of one means."""
-    agent = open_agent(given, storage, say=say, resuming=True)
+    agent = open_agent(given, storage, say=say, person=person, resuming=True)
     if looks_like_handle(name):
         return agent.resume_session(name)
     if given["no_record"]:

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from caw_core.cli.person import Person, person_is_there
 from caw_core.cli.record_options import urls_to_write
 from caw_core.cli.turn import make_view, run_turn, save_handle
 from caw_core.session import Session
@@ -13,11 +14,14 @@ from caw_core.session import Session
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-Opener = Callable[[list[str], Callable[[str], None]], Session]
-"""Opens a session, given the storages for its record and what tells the user something."""
+    from caw_core.provider import Prompt
+
+Opener = Callable[[list[str], Callable[[str], None], Person | None], Session]
+"""Opens a session, given the storages for its record, what tells the user something, and who is
+asked for permission."""
 
 
-def converse(given: Mapping[str, Any], prompt: str, open_session: Opener) -> None:
+def converse(given: Mapping[str, Any], prompt: str | Prompt, open_session: Opener) -> None:
     """Open a session, send one prompt, show the turn and end the session.
 
     Args:
@@ -29,15 +33,16 @@ def converse(given: Mapping[str, Any], prompt: str, open_session: Opener) -> Non
         CawError: the session could not be opened, or the turn failed.
     """
     view = make_view(given)
+    person = Person() if person_is_there() else None
     try:
         storage = urls_to_write(given, say=view.say)
-        session = open_session(storage, view.say)
+        session = open_session(storage, view.say, person)
     except Exception as error:
         view.fail(error, None, None)
         raise
     with session:
         try:
-            run_turn(session, prompt, view)
+            run_turn(session, prompt, view, person)
         finally:
             save_handle(session, given["save_handle"])
             if storage and session.trajectory.resume_key:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
 import click
 
+from caw_core.cli.native_sessions import list_native
 from caw_core.cli.plain import local_time, plain
 from caw_core.cli.record_options import open_records, record_options
 from caw_core.cli.session_names import list_page
@@ -28,14 +30,43 @@ _SHORT = 8
 @click.option("-n", "--limit", type=click.IntRange(1), default=20, show_default=True)
 @click.option("-p", "--provider", default="", metavar="NAME", help="Only sessions with this one.")
 @click.option("--cursor", default="", help="Go on where an earlier list ended.")
+@click.option(
+    "--native",
+    is_flag=True,
+    help="Instead, those that the agent itself keeps for a folder, also from its own interface.",
+)
+@click.option(
+    "-C",
+    "--cwd",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="The folder for --native. Default: this one.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 @record_options[0]
 @record_options[1]
-def command(*, limit: int, provider: str, cursor: str, as_json: bool, **given: Any) -> None:
+def command(
+    *,
+    limit: int,
+    provider: str,
+    cursor: str,
+    native: bool,
+    cwd: Path | None,
+    as_json: bool,
+    **given: Any,
+) -> None:
     """List the recorded sessions, newest first.
 
     On a terminal long ids are cut to what 'caw resume' and 'caw show' need.
     """
+    if native:
+        if cursor or any(given.values()):
+            msg = "--native excludes --cursor, --data-dir and --storage"
+            raise click.UsageError(msg)
+        list_native(provider, cwd, limit, as_json=as_json)
+        return
+    if cwd is not None:
+        msg = "--cwd goes with --native"
+        raise click.UsageError(msg)
     query = SessionQuery(limit=limit, provider=provider, cursor=cursor)
     page = list_page(open_records(given), query)
     if as_json:

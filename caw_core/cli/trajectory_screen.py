@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.text import Text
 
-from caw_core.blocks import ImageBlock, TextBlock, ThinkingBlock, ToolUse
+from caw_core.blocks import ImageBlock, SteerBlock, TextBlock, ThinkingBlock, ToolUse
 from caw_core.cli.plain import local_time, one_line, plain
 from caw_core.cli.tool_words import call_words, output_words
 from caw_core.cli.turn_screen import usage_words
@@ -70,6 +70,9 @@ class TrajectoryScreen:
                     self._line(f"  {line}", "red" if block.is_error else "dim")
                 if block.status != "completed":
                     self._line(f"  ({block.status})", "red")
+            case SteerBlock():
+                for line in block.text.splitlines():
+                    self._line(f"> {line}", "bold")
             case ImageBlock():
                 self._line(f"• image {block.mime_type} {one_line(block.uri, _TITLE)}", "cyan")
             case _:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from caw_core.cli.person import person_is_there
 from caw_core.cli.turn_lines import TurnLines
 from caw_core.cli.turn_screen import TurnScreen
 from caw_core.errors import SessionStateError, TurnInterruptedError
+from caw_core.events import PermissionAsked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
     from typing import Any
 
+    from caw_core.cli.person import Person
     from caw_core.events import Event
+    from caw_core.provider import Prompt
     from caw_core.session import Session
     from caw_core.trajectory import Turn
 
@@ -45,11 +49,26 @@ def make_view(given: Mapping[str, Any]) -> View:
     stream: bool | None = given["stream"]
     if given["as_json"]:
         return TurnLines(deltas=bool(stream), quiet=given["quiet"])
-    return TurnScreen(stream=stream is not False, quiet=given["quiet"])
+    return TurnScreen(
+        stream=stream is not False,
+        quiet=given["quiet"],
+        asks=person_is_there(),
+    )
 
 
-def run_turn(session: Session, prompt: str, view: View) -> Turn:
+def run_turn(
+    session: Session,
+    prompt: str | Prompt,
+    view: View,
+    person: Person | None = None,
+) -> Turn:
     """Send *prompt* and show what happens.
+
+    Args:
+        session: the session.
+        prompt: the prompt.
+        view: shows it.
+        person: is asked for permission when the agent wants it; None: nobody is.
 
     Raises:
         CawError: as `Session.send` does.
@@ -63,6 +82,8 @@ def run_turn(session: Session, prompt: str, view: View) -> Turn:
             try:
                 for event in stream:
                     view.show(event)
+                    if person is not None and isinstance(event, PermissionAsked):
+                        person.ask(event.request_id)
             finally:
                 stream.close()
                 turn = stream.turn
@@ -73,6 +94,8 @@ def run_turn(session: Session, prompt: str, view: View) -> Turn:
         view.fail(error, session, turn)
         raise
     finally:
+        if person is not None:
+            person.dismiss()
         view.close()
     view.end(session, turn)
     return turn

@@ -29,9 +29,11 @@ class TurnScreen:
     Args:
         stream: show text as it comes; otherwise the agent's last words at the end.
         quiet: on stderr only warnings.
+        asks: a person is asked for permission, so the screen does not tell of requests too.
     """
 
-    def __init__(self, *, stream: bool, quiet: bool) -> None:
+    def __init__(self, *, stream: bool, quiet: bool, asks: bool = False) -> None:
+        self._asks = asks
         self._stream = stream
         self._quiet = quiet
         self._err = Console(stderr=True, highlight=False)
@@ -83,8 +85,10 @@ class TurnScreen:
             case ev.Waiting():
                 self._note(f"waits until {local_time(event.until)}: {event.reason}", "yellow")
                 self._activity.wait("waiting for the limit to end")
-            case ev.PermissionSettled(allowed=False):
-                self._note(f"  not permitted: {event.reason}", "yellow")
+            case ev.PermissionAsked() if self._asks:
+                self._make_room()
+            case ev.PermissionSettled():
+                self._settled(event)
             case ev.Progress() if not self._quiet:
                 self._end_line()
                 self._activity.advance(event)
@@ -119,11 +123,14 @@ class TurnScreen:
 
     # ---------------------------------------------------------------------------- its pieces
 
-    def _show_work(self, event: ev.Event) -> None:  # noqa: C901 - a flat table
+    def _show_work(self, event: ev.Event) -> None:  # noqa: C901, PLR0912 - a flat table
         match event:
             case ev.PermissionAsked():
                 words = call_words(event.tool, event.arguments, self._width)
                 self._note(f"• asks for {words}", "cyan")
+            case ev.Steered():
+                for line in event.text.splitlines():
+                    self._note(f"> {line}", "bold")
             case ev.ToolStarted():
                 self._note(f"• {call_words(event.name, event.arguments, self._width)}", "cyan")
                 self._activity.wait(f"{event.name} runs")
@@ -147,6 +154,13 @@ class TurnScreen:
                 self._note(event.message, "dim")
             case ev.ImageDone():
                 self._note(f"• image {event.mime_type} {one_line(event.uri, 200)}", "cyan")
+
+    def _settled(self, event: ev.PermissionSettled) -> None:
+        if not event.allowed:
+            self._note(f"  not permitted{event.reason and f': {event.reason}'}", "yellow")
+        elif not self._quiet:
+            self._note("  permitted" + (" for the whole session" if event.always else ""), "dim")
+        self._activity.wait(f"{self._provider} works")
 
     def _delta(self, key: _Key, text: str) -> None:
         if key != self._open:
@@ -209,12 +223,15 @@ class TurnScreen:
             self._err.print()
             self._err_unfinished = False
 
-    def _note(self, message: str, style: str) -> None:
+    def _make_room(self) -> None:
         self._activity.clear()
         self._end_line()
         if self._shared and self._out_unfinished:
             self._out("\n")
         self._open = None
+
+    def _note(self, message: str, style: str) -> None:
+        self._make_room()
         self._err.print(Text(plain(message), style=style), soft_wrap=True)
 
 

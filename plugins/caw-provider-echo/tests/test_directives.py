@@ -5,7 +5,14 @@ from __future__ import annotations
 import pytest
 
 from caw_core.errors import LimitError, ProcessError, ProviderError
-from caw_provider_echo.directives import Step, error_of, name_json_and_rest, steps_of
+from caw_provider_echo.directives import (
+    Step,
+    count_of,
+    error_of,
+    json_of,
+    name_json_and_rest,
+    steps_of,
+)
 
 
 def words(prompt: str) -> list[tuple[str, str]]:
@@ -62,3 +69,17 @@ def test_json_may_be_missing_and_text_may_follow() -> None:
 def test_what_is_no_json_says_so() -> None:
     with pytest.raises(ProviderError, match="needs JSON"):
         name_json_and_rest("t nonsense")
+
+
+@pytest.mark.parametrize("rest", ["", "0", "-1", "two", "1.5"])
+def test_number_of_calls_is_whole_and_above_0(rest: str) -> None:
+    assert count_of("12") == 12
+    with pytest.raises(ProviderError, match="!calls needs"):
+        count_of(rest)
+
+
+def test_any_json_value_can_be_answered() -> None:
+    assert json_of('{"a": [1, null]}') == {"a": [1, None]}
+    assert json_of("3") == 3
+    with pytest.raises(ProviderError, match="!json needs"):
+        json_of("{")

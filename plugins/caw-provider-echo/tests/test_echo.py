@@ -109,7 +109,10 @@ def test_tool_call_can_fail(start: Open) -> None:
     assert (finished.output, finished.is_error, finished.status) == ("no such file", True, "failed")
 
 
-@pytest.mark.parametrize("prompt", ["!tool", "!tool x [1]", "!slow soon", "!slow -1", "!stop now"])
+@pytest.mark.parametrize(
+    "prompt",
+    ["!tool", "!tool x [1]", "!ask", "!slow soon", "!slow -1", "!stop now", "!calls 0", "!json {"],
+)
 def test_directive_that_cannot_be_read_fails_the_turn(start: Open, prompt: str) -> None:
     with pytest.raises(ProviderError):
         ask(start(), prompt)

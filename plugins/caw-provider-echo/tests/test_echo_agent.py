@@ -21,7 +21,8 @@ def test_tool_call_becomes_a_block() -> None:
 
 
 def test_failed_turn_keeps_what_was_said() -> None:
-    with Agent("echo").start_session() as session, pytest.raises(LimitError) as caught:
+    agent = Agent("echo", auto_wait=False)
+    with agent.start_session() as session, pytest.raises(LimitError) as caught:
         session.send("before\n!fail usage")
     assert caught.value.turn is not None
     assert (caught.value.turn.status, caught.value.turn.result) == ("failed", "echo: before")

@@ -6,8 +6,10 @@ Nothing here waits, runs or keeps anything: `steps_of` reads a prompt, `error_of
 from __future__ import annotations
 
 import json
+import math
+import threading
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 import attrs
 
@@ -21,16 +23,20 @@ from caw_core.errors import (
     ProtocolError,
     ProviderError,
 )
+from caw_core.trajectory import StopReason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 WORDS = frozenset(
     {
+        "ask",
+        "calls",
         "cwd",
         "exit",
         "fail",
         "history",
+        "json",
         "notice",
         "plan",
         "request",
@@ -113,6 +119,55 @@ def error_of(rest: str) -> Exception:
         known = ", ".join(sorted({*_ERRORS, *LIMIT_KINDS, "limit"}))
         return ProviderError(f"!fail knows no kind {kind!r}. Known: {known}")
     return make(message)
+
+
+def count_of(rest: str) -> int:
+    """Read the number of ``!calls``.
+
+    :raises ProviderError: *rest* is no whole number above 0.
+    """
+    if not rest.isdecimal() or not int(rest):
+        message = f"!calls needs a whole number above 0, not {rest!r}"
+        raise ProviderError(message)
+    return int(rest)
+
+
+def json_of(rest: str) -> Any:
+    """Read the value of ``!json``.
+
+    :raises ProviderError: *rest* is not JSON.
+    """
+    try:
+        return json.loads(rest)
+    except ValueError as error:
+        message = f"!json needs a JSON value, not {rest!r}: {error}"
+        raise ProviderError(message) from error
+
+
+def seconds_of(rest: str) -> float:
+    """Read the seconds of ``!slow``.
+
+    :raises ProviderError: *rest* is no number of seconds that a thread can wait.
+    """
+    try:
+        seconds = float(rest)
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds <= threading.TIMEOUT_MAX:
+        message = f"!slow needs a number of seconds, not {rest!r}"
+        raise ProviderError(message)
+    return seconds
+
+
+def stop_reason_of(rest: str) -> StopReason:
+    """Read the reason of ``!stop``.
+
+    :raises ProviderError: there is no stop reason *rest*.
+    """
+    if rest not in get_args(StopReason):
+        message = f"!stop needs one of {', '.join(get_args(StopReason))}, not {rest!r}"
+        raise ProviderError(message)
+    return cast("StopReason", rest)
 
 
 def name_json_and_rest(rest: str) -> tuple[str, Any, str]:

@@ -7,13 +7,23 @@ the request asks for: ``prompt_progress`` (``return_progress``) and ``timings`` 
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import attrs
 
 from caw_core.blocks import JSON, TextBlock
 from caw_core.errors import ContextLimitError, ProtocolError, ProviderError
-from caw_core.events import Event, Notice, Progress, TextDelta, TextDone, TurnEnded, UsageReported
+from caw_core.events import (
+    Event,
+    Notice,
+    Progress,
+    StructuredDone,
+    TextDelta,
+    TextDone,
+    TurnEnded,
+    UsageReported,
+)
 from caw_core.usage import UsageStats
 
 if TYPE_CHECKING:
@@ -66,10 +76,27 @@ def messages_of(
     return [dict(message) for message in messages]
 
 
+def response_format(schema: Mapping[str, JSON]) -> Mapping[str, JSON]:
+    """Return the member of a request that makes the model write JSON that *schema* allows.
+
+    llama.cpp makes a grammar of it (``json-schema-to-grammar``): the model cannot write anything
+    else, but it is not told the schema either, and what a grammar cannot say is not kept.
+    """
+    return {"type": "json_schema", "json_schema": {"name": "answer", "schema": dict(schema)}}
+
+
 class Answer:
     """Collects one answer from its chunks; `feed` runs in another thread than `ending`."""
 
-    def __init__(self, *, model: str, n_ctx: int, max_tokens: int) -> None:
+    def __init__(
+        self,
+        *,
+        model: str,
+        n_ctx: int,
+        max_tokens: int,
+        structured: bool = False,
+    ) -> None:
+        self._structured = structured
         self._model = model
         self._n_ctx = n_ctx
         self._max_tokens = max_tokens
@@ -112,6 +139,7 @@ class Answer:
                 raise ProtocolError(message, provider="local")
             if self._text:
                 yield TextDone(text=self._text, block_id=BLOCK_ID)
+                yield from self._value()
             if self._finish_reason == "length" and usage.output_tokens < self._max_tokens:
                 yield Notice(
                     message=f"the context window of {self._n_ctx} tokens is full, so the answer "
@@ -123,6 +151,16 @@ class Answer:
         yield TurnEnded(
             stop_reason="cancelled" if cancelled else _STOP_REASONS[self._finish_reason],
         )
+
+    def _value(self) -> Iterator[Event]:
+        if not self._structured:
+            return
+        try:
+            value = json.loads(self._text)
+        except ValueError:
+            # An answer that met a bound ends in the middle of its JSON; the core then says so.
+            return
+        yield StructuredDone(value=value)
 
     @property
     def usage(self) -> UsageStats:

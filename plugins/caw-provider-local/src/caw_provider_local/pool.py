@@ -111,6 +111,7 @@ class Model:
             the library would swallow that.
         :return: ``{"error": …}`` if the request was refused, else an empty mapping.
         :raises RuntimeError: the library could not read the request.
+        :raises ValueError: it can make no grammar of the request's JSON Schema.
         """
         refusal: Mapping[str, JSON] | None
         refusal = self._server.handle_chat_completions(dict(request), on_chunk)

@@ -36,7 +36,9 @@ MAX_THREADS = 512
 INFO = ProviderInfo(
     name="local",
     description="a small language model in this process; no account, no network after first use",
-    capabilities=frozenset({"resume", "interrupt", "streaming", "usage"}),
+    capabilities=frozenset(
+        {"interrupt", "record_resume", "resume", "streaming", "structured", "usage"},
+    ),
     options={
         "model": OptionSupport(
             support="native", how=f"{SMOLLM2.name} (the default), or the path of a .gguf file"
@@ -50,6 +52,9 @@ INFO = ProviderInfo(
             support="native",
             how="the model has no tools: it can read, change and run nothing, whatever is allowed",
         ),
+        "tools": OptionSupport(support="native", how="the model has no tools of any kind"),
+        "mcp_servers": OptionSupport(support="unsupported", how="the model cannot use tools"),
+        "additional_dirs": OptionSupport(support="unsupported", how="the model sees no files"),
         "cwd": OptionSupport(support="unsupported", how="the model sees no files"),
         "env": OptionSupport(support="unsupported", how="no program is started for it"),
         "reasoning": OptionSupport(support="unsupported", how="the model cannot reason"),

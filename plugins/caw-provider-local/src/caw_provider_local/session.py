@@ -12,7 +12,7 @@ import attrs
 from caw_core.errors import ProviderError, SessionStateError
 from caw_core.events import Event, Notice, TextDelta
 from caw_provider_local.cancellation import Cancellation, CancelledError
-from caw_provider_local.chat import Answer, Exchange, messages_of, readable
+from caw_provider_local.chat import Answer, Exchange, messages_of, readable, response_format
 from caw_provider_local.pool import ModelKey, ModelPool
 from caw_provider_local.workers import WORKERS
 
@@ -103,14 +103,18 @@ class LocalSession:
         :raises SessionStateError: the session is closed.
         :raises ContextLimitError: the conversation does not fit; it then stays as it was.
         :raises ModelError: the weights cannot be loaded.
-        :raises ProviderError: they cannot be fetched, or the library failed.
+        :raises ProviderError: they cannot be fetched, the library failed, or it can make nothing
+            of the prompt's schema.
         """
         settings = self._settings
         answer = Answer(
-            model=settings.model, n_ctx=settings.key.n_ctx, max_tokens=settings.max_tokens
+            model=settings.model,
+            n_ctx=settings.key.n_ctx,
+            max_tokens=settings.max_tokens,
+            structured=prompt.output_schema is not None,
         )
         # Made here and not in the generator, so that an interrupt before its first step counts.
-        turn = _Turn(prompt.text, answer, self._request(prompt.text))
+        turn = _Turn(prompt.text, answer, self._request(prompt))
         with self._lock:
             if self._closed:
                 message = "the local session is closed"
@@ -199,6 +203,9 @@ class LocalSession:
             except RuntimeError as error:
                 message = f"the model's library failed: {error}"
                 raise ProviderError(message, provider="local") from error
+            except ValueError as error:
+                message = f"the model cannot be held to this JSON Schema: {error}"
+                raise ProviderError(message, provider="local") from error
         if failures:
             raise failures[0]
         if "error" in refusal:
@@ -210,10 +217,10 @@ class LocalSession:
                 self._keeps_model = True
                 self._pool.acquire(self._settings.key)
 
-    def _request(self, prompt: str) -> Mapping[str, JSON]:
+    def _request(self, prompt: Prompt) -> Mapping[str, JSON]:
         settings = self._settings
         request: dict[str, JSON] = {
-            "messages": messages_of(settings.system_prompt, self._history, prompt),
+            "messages": messages_of(settings.system_prompt, self._history, prompt.text),
             "max_tokens": settings.max_tokens,
             "stream": True,
             "stream_options": {"include_usage": True},
@@ -222,4 +229,6 @@ class LocalSession:
         }
         if settings.temperature is not None:
             request["temperature"] = settings.temperature
+        if prompt.output_schema is not None:
+            request["response_format"] = response_format(prompt.output_schema)
         return request

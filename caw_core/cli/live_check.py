@@ -1,0 +1,69 @@
+"""Asking providers one small thing, to see that they really answer; this spends tokens."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from caw_core.agent import Agent
+from caw_core.cli.plain import one_line, plain
+from caw_core.cli.turn_screen import usage_words
+from caw_core.deadlines import Deadlines
+from caw_core.errors import CawError
+from caw_core.health import Health
+from caw_core.provider import Readiness
+from caw_core.trajectory import ErrorInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+_TURN_SECONDS = 120.0
+_WIDTH = 60
+
+
+def check_live(providers: Sequence[str]) -> Iterator[Health]:
+    """Ask each provider one small thing, and say so on stderr before it happens."""
+    for name in providers:
+        click.echo(plain(f"asking {name} for one word, which spends tokens"), err=True)
+        try:
+            agent = Agent(name, deadlines=Deadlines(turn=_TURN_SECONDS), auto_wait=False)
+            yield agent.check_health(live=True)
+        except CawError as error:
+            nothing_known = Readiness(ready=False, detail=str(error))
+            yield Health(provider=name, readiness=nothing_known, error=error)
+
+
+def health_document(health: Health) -> dict[str, Any]:
+    """Return everything that came of asking, JSON-ready."""
+    document: dict[str, Any] = {
+        "type": "health",
+        "provider": health.provider,
+        "ok": health.ok,
+        "probed": health.probed,
+        "detail": health.readiness.detail,
+    }
+    if health.turn is not None:
+        document["result"] = health.turn.result
+        document["duration_ms"] = health.turn.duration_ms
+        document["total_tokens"] = health.turn.usage.total_tokens
+        document["cost_usd"] = health.turn.usage.cost_usd
+    if health.error is not None:
+        error = ErrorInfo.of(health.error)
+        document["error"] = {"type": error.type, "message": error.message, "data": dict(error.data)}
+    return document
+
+
+def health_words(health: Health) -> str:
+    """Return what came of asking, in a line."""
+    if health.turn is not None:
+        words = [
+            f"{health.provider} answers {one_line(health.turn.result, _WIDTH)!r}",
+            f"{health.turn.duration_ms / 1000:.1f} s",
+            *usage_words(health.turn.usage),
+        ]
+        return " · ".join(words)
+    if health.error is not None:
+        return f"{health.provider} does not answer: {health.error}"
+    readiness = health.readiness
+    return f"{health.provider} was not asked: {readiness.detail or 'it is not ready'}"
