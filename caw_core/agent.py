@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
-from caw_core.errors import NotResumableError, ResumeHandleError
+from caw_core.errors import ConfigError, NotResumableError, ResumeHandleError
 from caw_core.handles import (
     ResumeHandle,
     check_resume_key,
@@ -86,6 +86,12 @@ class Agent:
         registry: PluginRegistry | None = None,
         **settings: Unpack[AgentOptions],
     ) -> None:
+        names = [provider] if isinstance(provider, str) else provider
+        if names is not None and not (
+            isinstance(names, Sequence) and names and all(isinstance(name, str) for name in names)
+        ):
+            msg = f"provider is a name, several names or None, not {provider!r}"
+            raise ConfigError(msg)
         self._registry = registry or default_registry()
         self._wanted = provider
         self._by_provider: dict[str, AgentPlugins] = {}
@@ -352,6 +358,7 @@ def _stored_key(plugins: AgentPlugins, record: Trajectory) -> str:
     _check_provider(plugins, record.provider)
     key = plugins.resume_key_from_trajectory(record)
     if not key:
-        msg = f"the record of session {record.session_id!r} holds no resume key: it had no turn yet"
+        why = "" if record.turns else ": it had no turn yet"
+        msg = f"the record of session {record.session_id!r} holds no resume key{why}"
         raise NotResumableError(msg, provider=record.provider, session_id=record.session_id)
     return check_resume_key(key)

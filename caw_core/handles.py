@@ -8,7 +8,7 @@ import uuid
 
 import attrs
 
-from caw_core.errors import ResumeHandleError
+from caw_core.errors import ConfigError, ResumeHandleError
 
 HANDLE_VERSION = 1
 
@@ -29,12 +29,24 @@ def is_session_id(text: object) -> bool:
     return isinstance(text, str) and bool(_SESSION_ID.fullmatch(text)) and ".." not in text
 
 
+def check_new_session_id(text: object) -> str:
+    """Return *text* if it can be the id of a new session, else raise `ConfigError`."""
+    if isinstance(text, str) and is_session_id(text):
+        return text
+    msg = f"session_id: at most 128 letters, digits, '.', '_', '-', not {_shown(text)}"
+    raise ConfigError(msg)
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) < 80 else text[:77] + "…"  # noqa: PLR2004 - a line's width
+
+
 def check_session_id(text: object) -> str:
     """Return *text* if it is a session id, else raise `ResumeHandleError`."""
     if isinstance(text, str) and is_session_id(text):
         return text
-    shown = repr(text) if len(repr(text)) < 80 else repr(text)[:77] + "…"  # noqa: PLR2004
-    msg = f"{shown} is not a session id"
+    msg = f"{_shown(text)} is not a session id"
     raise ResumeHandleError(msg)
 
 

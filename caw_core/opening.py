@@ -10,7 +10,7 @@ import attrs
 from caw_core.bounded import call_within
 from caw_core.clock import utc_now
 from caw_core.errors import ConfigError, PersistError, ProviderError, UnsupportedError
-from caw_core.handles import check_session_id, new_session_id
+from caw_core.handles import check_new_session_id, new_session_id
 from caw_core.permissions import PermissionDesk
 from caw_core.provider import ForkableSession, ResumeRequest, StartRequest
 from caw_core.session import Session
@@ -42,7 +42,7 @@ class SessionOpener:
     def start(self, session_id: str | None, metadata: Mapping[str, Any] | None) -> Session:
         """Open a new session; see `caw_core.Agent.start_session`."""
         plugins = self._plugins
-        new_id = new_session_id() if session_id is None else check_session_id(session_id)
+        new_id = new_session_id() if session_id is None else check_new_session_id(session_id)
         request = self._settings.request(plugins.info, new_id)
         with self._leased(new_id) as leases:
             self._refuse_existing(session_id)
@@ -98,7 +98,7 @@ class SessionOpener:
         if not capabilities & {"fork", "record_resume"}:
             msg = f"the provider {plugins.info.name!r} cannot fork a session"
             raise UnsupportedError(msg, provider=plugins.info.name, options=("fork",))
-        new_id = new_session_id() if session_id is None else check_session_id(session_id)
+        new_id = new_session_id() if session_id is None else check_new_session_id(session_id)
         request = attrs.evolve(
             parent.request,
             session_id=new_id,

@@ -50,7 +50,7 @@ class Recorder:
             PersistError: the turn is not running any more and some sink did not take it.
         """
         with self._lock:
-            failures = _some(self._try_turn(sink, session, turn) for sink in self._sinks)
+            failures = _some(self._try_in_order(sink, session, turn) for sink in self._sinks)
         if failures and turn.status != "running":
             raise self._error(f"turn {turn.index} was not stored everywhere", failures, turn)
 
@@ -73,6 +73,16 @@ class Recorder:
             last = max((turn for turn, _ in self._pending.values()), key=_place, default=None)
         if failures:
             raise self._error("some of the session is still not stored", failures, last)
+
+    def _try_in_order(self, sink: Sink, session: SessionInfo, turn: Turn) -> Exception | None:
+        """Give *turn* to a sink after those that it refused: a record must have no holes."""
+        behind = [index for other, index in self._pending if other is sink and index < turn.index]
+        for index in sorted(behind):
+            failure = self._try_turn(sink, session, self._pending[sink, index][0])
+            if failure is not None:
+                self._pending[sink, turn.index] = (turn, 0)
+                return failure
+        return self._try_turn(sink, session, turn)
 
     def _try_turn(self, sink: Sink, session: SessionInfo, turn: Turn) -> Exception | None:
         key = (sink, turn.index)

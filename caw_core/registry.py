@@ -7,6 +7,7 @@ import functools
 import inspect
 import logging
 import os
+import re
 import threading
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -112,7 +113,7 @@ class PluginRegistry:
         if autoload is None:
             autoload = os.environ.get("CAW_PLUGIN_AUTOLOAD", "1").strip() != "0"
         self._autoload = autoload
-        self._blocked = frozenset(blocked) | _names("CAW_DISABLE_PLUGINS")
+        self._blocked = frozenset(map(_normal, {*blocked, *_names("CAW_DISABLE_PLUGINS")}))
         self._lock = threading.RLock()
         self._index: dict[Kind, dict[str, list[EntryPoint]]] | None = None
         self._registered: dict[str, list[Registration]] = {}
@@ -141,7 +142,7 @@ class PluginRegistry:
                     same_name.append(entry)
 
     def _is_blocked(self, entry: EntryPoint) -> bool:
-        return bool(self._blocked & {entry.name, _distribution(entry)})
+        return bool(self._blocked & {_normal(entry.name), _normal(_distribution(entry))})
 
     def _usable(self, kind: Kind, name: str) -> list[EntryPoint]:
         entries = self._entries(kind).get(name, [])
@@ -257,14 +258,17 @@ class PluginRegistry:
             return usable[0]
         known = self.names(kind)
         hints = []
+        if not self._autoload:
+            hints.append("Installed plugins are not looked at (CAW_PLUGIN_AUTOLOAD=0)")
         close = difflib.get_close_matches(name, [*known, *KNOWN_DISTRIBUTIONS[kind]], n=1)
         if name in self._entries(kind):
             hints.append(f"{name!r} is installed but blocked (CAW_DISABLE_PLUGINS)")
         elif close and close[0] != name:
             hints.append(f"Did you mean {close[0]!r}?")
         wanted = name if name in KNOWN_DISTRIBUTIONS[kind] else close[0] if close else ""
-        if wanted in KNOWN_DISTRIBUTIONS[kind] and wanted not in self._entries(kind):
-            hints.append(f"Install it with: pip install {KNOWN_DISTRIBUTIONS[kind][wanted]}")
+        distribution = KNOWN_DISTRIBUTIONS[kind].get(wanted)
+        if distribution and wanted not in self._entries(kind):
+            hints.append(f"Install it with: pip install {distribution}")
         error = UnknownStorageError if kind == "storage" else UnknownProviderError
         raise error(name, known=known, hint=" ".join(hints))
 
@@ -343,6 +347,11 @@ def _instance(kind: Kind, name: str, plugin: object, distribution: str = "") -> 
         raise PluginLoadError(msg, name=name, distribution=distribution) from cause
     check_plugin(plugin, name=name, kind=kind, distribution=distribution)
     return plugin
+
+
+def _normal(name: str) -> str:
+    """Return a name in the one spelling that package indexes use for all of its spellings."""
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _distribution(entry: EntryPoint) -> str:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import functools
+import logging
+import sys
+import threading
 from typing import TYPE_CHECKING, Any, Self
 
 import attrs
@@ -24,6 +27,9 @@ if TYPE_CHECKING:
     from caw_core.session_core import SessionCore
     from caw_core.structured import StructuredAnswer
     from caw_core.trajectory import ResolvedOption, SessionInfo, Trajectory, Turn
+
+
+log = logging.getLogger("caw.session")
 
 
 class Session:
@@ -133,7 +139,7 @@ class Session:
         Raises:
             SessionStateError: the session has ended.
         """
-        return TurnStream(self._core, self._core.check_prompt(prompt))
+        return TurnStream(self, self._core, self._core.check_prompt(prompt))
 
     async def stream_async(self, prompt: str | Prompt) -> TurnStream:
         """Do as `stream`; iterate over the result with ``async for``."""
@@ -330,6 +336,13 @@ class Session:
 
     async def __aexit__(self, *_: object) -> None:
         await self.end_async()
+
+    def __del__(self) -> None:
+        # Nobody can end it any more, and until it is ended it holds the record and the agent.
+        core = getattr(self, "_core", None)
+        if core is not None and not core.ended and not sys.is_finalizing():
+            log.warning("session %s was dropped without end(); ending it", core.info.session_id)
+            threading.Thread(target=core.end_unattended, name="caw-end", daemon=True).start()
 
     def __repr__(self) -> str:
         """Show the id and the provider; the resume key is a secret."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import logging
 import threading
+import time
+import weakref
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -33,6 +36,29 @@ log = logging.getLogger("caw.session")
 
 _WORDS = {"files": "take files", "images": "take images", "models": "list its models"}
 """Capabilities that are no verbs."""
+
+
+_open: weakref.WeakSet[SessionCore] = weakref.WeakSet()
+
+
+def _end_at_exit(core: SessionCore) -> None:
+    """Have *core* ended when the interpreter exits, before its programs are killed."""
+    _open.add(core)
+    # Registered anew each time: exit hooks run backwards, and the process engine, which kills
+    # what is left, may have been imported since.
+    atexit.unregister(_end_all)
+    atexit.register(_end_all)
+
+
+def _end_all() -> None:
+    cores = [core for core in _open if not core.ended]
+    threads = [threading.Thread(target=core.end_unattended, daemon=True) for core in cores]
+    for thread in threads:
+        thread.start()
+    patience = max((6 * core.request.deadlines.stop for core in cores), default=0)
+    deadline = time.monotonic() + patience
+    for thread in threads:
+        thread.join(max(0, deadline - time.monotonic()))
 
 
 class SessionCore:
@@ -80,6 +106,7 @@ class SessionCore:
         self._lock = threading.RLock()
         self._ending = threading.Lock()
         self._running: list[TurnRun] = []
+        _end_at_exit(self)
         self._notices = [
             f"{option.name} has no effect with {info.provider}: {option.how}"
             for option in options
@@ -103,7 +130,7 @@ class SessionCore:
         with self._lock:
             turns = list(self._turns)
             running = [turn for run in self._running if (turn := run.turn()) is not None]
-            turns += [turn for turn in running if turn.index >= len(turns)]
+            turns += [turn for turn in running if turn.index >= self.next_index()]
             return Trajectory.of(self.info, tuple(turns))
 
     def change_info(self, **changes: Any) -> None:
@@ -114,7 +141,8 @@ class SessionCore:
     def next_index(self) -> int:
         """Return the place of the turn that begins now."""
         with self._lock:
-            return len(self._turns)
+            # Not their number: a record that lost one has a hole, and its last turn must stay.
+            return self._turns[-1].index + 1 if self._turns else 0
 
     def add_turn(self, turn: Turn) -> None:
         """Take a finished turn into the record."""
@@ -189,6 +217,13 @@ class SessionCore:
                 for lease in self._leases:
                     lease.release()
                 self.ended = True
+
+    def end_unattended(self) -> None:
+        """Do as `end` where nobody is there to be told of what goes wrong."""
+        try:
+            self.end()
+        except Exception:
+            log.exception("session %s could not be ended properly", self._info.session_id)
 
     def _record_end(self) -> None:
         info = self.info

@@ -192,6 +192,9 @@ def tier_model(info: ProviderInfo, tier: ModelTier) -> str:
 
 def _storage_list(data_dir: str | os.PathLike[str] | None, storage: object) -> tuple[object, ...]:
     items: list[object] = []
+    if data_dir is not None and not os.fspath(data_dir):
+        msg = "data_dir is empty; name a folder, e.g. '.' for this one"
+        raise ConfigError(msg)
     if data_dir is not None:
         items.append(_absolute(data_dir).as_uri().replace("file:", "jsonl:", 1))
     if isinstance(storage, list | tuple):
@@ -261,7 +264,8 @@ def _check_env(env: Mapping[str, str | None]) -> dict[str, str | None]:
             raise ConfigError(msg)
         if value is not None and (not isinstance(value, str) or "\0" in value):
             # The value may be a secret, so it is not shown.
-            msg = f"env: the value of {name!r} is not a str"
+            problem = "holds a NUL character" if isinstance(value, str) else "is not a str"
+            msg = f"env: the value of {name!r} {problem}"
             raise ConfigError(msg)
     return dict(env)
 

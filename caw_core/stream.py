@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from caw_core.event_buffer import EventBuffer
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from caw_core.events import Event
     from caw_core.provider import Prompt
+    from caw_core.session import Session
     from caw_core.session_core import SessionCore
     from caw_core.trajectory import Turn
 
@@ -68,9 +70,11 @@ class TurnStream:
     slowly slows the agent down; it does not fill memory.
     """
 
-    def __init__(self, session: SessionCore, prompt: Prompt) -> None:
+    def __init__(self, session: Session, core: SessionCore, prompt: Prompt) -> None:
+        # Whoever holds only the stream still wants the session.
+        self._session = session
         self._buffer = EventBuffer()
-        self.run = TurnRun(session, prompt, self._buffer)
+        self.run = TurnRun(core, prompt, self._buffer)
 
     @property
     def turn(self) -> Turn | None:
@@ -136,7 +140,7 @@ class TurnStream:
     def __del__(self) -> None:
         # Nobody can read it any more: without this, a dropped stream would fill its buffer and
         # block every later turn of the session.
-        if hasattr(self, "run"):
+        if hasattr(self, "run") and not sys.is_finalizing():
             self._buffer.discard()
             self.run.interrupt()
 

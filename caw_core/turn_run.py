@@ -79,6 +79,8 @@ class TurnRun:
         self._interrupted_by: str | CawError | TurnEnded | None = None
         self._started = 0.0
         self._last_snapshot = 0.0
+        self._snapshot_armed = False
+        self._storing = threading.Lock()
         self._stopping = threading.Event()
         self._asked_again = False
         self._waiting = False
@@ -280,13 +282,32 @@ class TurnRun:
             self._buffer.put(event, wait=wait)
 
     def _snapshot(self) -> None:
+        """Store the turn as it is, at most once a second; what comes sooner is stored later."""
+        if not self._session.recorder.active:
+            return
         now = time.monotonic()
-        if self._session.recorder.active and (
-            not self._last_snapshot or now - self._last_snapshot >= SNAPSHOT_SECONDS
-        ):
+        with self._lock:
+            due = self._last_snapshot + SNAPSHOT_SECONDS if self._last_snapshot else now
+            if now < due:
+                if not self._snapshot_armed:
+                    self._snapshot_armed = True
+                    process_clock().watch(self._late_snapshot, due)
+                return
             self._last_snapshot = now
+        self._store_running()
+
+    def _late_snapshot(self, _: float) -> None:
+        with self._lock:
+            self._snapshot_armed = False
+        if not self.finished.is_set():
+            # Storing may take a while, and the clock is everybody's.
+            threading.Thread(target=self._snapshot, name="caw-snapshot", daemon=True).start()
+
+    def _store_running(self) -> None:
+        with self._storing:
             turn = self.turn()
-            if turn is not None:
+            # The final turn has been stored, or will be as soon as this lock is free.
+            if turn is not None and self._turn is None:
                 self._session.recorder.record_turn(self._session.info, turn)
 
     def _elapsed_ms(self) -> int:
@@ -348,7 +369,8 @@ class TurnRun:
 
     def _store(self, turn: Turn) -> StorageError | None:
         try:
-            self._session.recorder.record_turn(self._session.info, turn)
+            with self._storing:
+                self._session.recorder.record_turn(self._session.info, turn)
         except PersistError as failure:
             return failure
         except BaseException as failure:  # noqa: BLE001 - the caller must not wait for ever

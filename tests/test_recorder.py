@@ -134,3 +134,27 @@ def test_recorder_without_sinks_is_idle(stage: Any) -> None:
     assert not recorder.active
     recorder.record_turn(HEAD, turn())
     recorder.flush(HEAD)
+
+
+def test_next_turn_brings_the_refused_one_along(recorder: Recorder, memory: Any) -> None:
+    memory.failing = OSError("full")
+    with pytest.raises(PersistError):
+        recorder.record_turn(HEAD, turn(0))
+    memory.failing = None
+    recorder.record_turn(HEAD, turn(1))
+    assert memory.turns["s"] == {0: turn(0), 1: turn(1)}
+    assert not recorder.pending_turns
+
+
+def test_record_gets_no_hole_while_an_older_turn_is_refused(
+    recorder: Recorder, memory: Any
+) -> None:
+    memory.failing = OSError("full")
+    for index in (0, 1):
+        with pytest.raises(PersistError):
+            recorder.record_turn(HEAD, turn(index))
+    assert {index for index, _, _ in memory.calls} == {0}
+    assert recorder.pending_turns == (0, 1)
+    memory.failing = None
+    recorder.flush(HEAD)
+    assert memory.turns["s"] == {0: turn(0), 1: turn(1)}

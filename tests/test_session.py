@@ -649,3 +649,40 @@ def test_generator_that_returns_when_it_is_interrupted_is_interrupted(stage: Sta
                 session.interrupt()
     assert stream.turn is not None
     assert (stream.turn.status, stream.turn.result) == ("interrupted", "half")
+
+
+def test_record_with_a_hole_is_continued_after_its_last_turn(stage: Any, memory: Any) -> None:
+    agent = stage.agent(storage=memory)
+    with agent.start_session() as session:
+        for prompt in ("one", "two", "three"):
+            session.send(prompt)
+        handle = session.resume_handle
+    del memory.turns[session.session_id][1]
+    with agent.resume_session(handle) as resumed:
+        assert resumed.send("four").index == 3
+    assert sorted(memory.turns[session.session_id]) == [0, 2, 3]
+
+
+def test_tool_that_starts_right_after_the_turn_is_stored_while_it_runs(
+    stage: Any, memory: Any
+) -> None:
+    stored, leave = threading.Event(), threading.Event()
+
+    def answer(_: Any, __: str) -> Iterator[Event]:
+        yield ToolStarted(call_id="1", name="build")
+        stored.wait(WAIT)
+        leave.set()
+        yield ToolFinished(call_id="1", output="done")
+
+    with stage.agent(answer, storage=memory).start_session() as session:
+        stream = session.stream("go")
+        for _ in range(int(WAIT * 20)):
+            kept = memory.turns.get(session.session_id, {}).get(0)
+            if kept is not None and kept.tool_calls:
+                break
+            leave.wait(0.05)
+        stored.set()
+        assert kept is not None
+        assert [(use.name, use.status) for use in kept.tool_calls] == [("build", "running")]
+        assert stream.result().status == "completed"
+    assert memory.turns[session.session_id][0].status == "completed"

@@ -10,6 +10,7 @@ import click
 
 from caw_core.agent import Agent
 from caw_core.budget import Budget
+from caw_core.cli.option_types import NewSecretFile, ProviderNames
 from caw_core.cli.record_options import record_options
 from caw_core.deadlines import Deadlines
 from caw_core.registry import default_registry
@@ -27,6 +28,7 @@ _OPTIONS = (
     click.option(
         "-p",
         "--provider",
+        type=ProviderNames(),
         metavar="NAME[,NAME…]",
         help="The agent, or an order of which the first that is ready is taken. Default: "
         "CAW_PROVIDER, else the first that is ready, 'local' last.",
@@ -115,7 +117,7 @@ _OPTIONS = (
     click.option("--no-record", is_flag=True, help="Keep no record; only a handle can resume."),
     click.option(
         "--save-handle",
-        type=click.Path(dir_okay=False, path_type=Path),
+        type=NewSecretFile(),
         help="Write the resume handle, a secret, to this file, for its owner alone.",
     ),
     click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line."),

@@ -62,9 +62,9 @@ def command(resumed: str | None, **given: Any) -> None:
         try:
             _talk(session, view, person)
         finally:
-            save_handle(session, given["save_handle"])
             if storage and session.trajectory.resume_key:
                 view.say(resume_hint(session, given))
+            save_handle(session, given["save_handle"])
 
 
 def _talk(session: Session, view: View, person: Person | None) -> None:

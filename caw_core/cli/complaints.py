@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from caw_core.cli.plain import plain
-from caw_core.errors import CawError, LimitError, PersistError, StorageError
+from caw_core.errors import CawError, DeadlineError, LimitError, PersistError, StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,6 +36,9 @@ def _lines(error: BaseException) -> Iterator[str]:
         yield f"caw: {error.message}"
         for failure in error.exceptions:
             yield f"{': '.join([*getattr(failure, '__notes__', ()), str(failure)])}"
+    elif isinstance(error, DeadlineError) and error.kind == "turn":
+        # The library's hint is a Python class, which has no place on a command line.
+        yield f"caw: {str(error).replace('Set Deadlines(turn=…)', 'Set --timeout')}"
     else:
         yield f"caw: {error}"
     yield from getattr(error, "__notes__", ())

@@ -12,11 +12,16 @@ _SHOWN = {
     for code in (*range(0x20), *range(0x7F, 0xA0))
     if chr(code) not in _KEPT
 }
+# What Unicode calls Bidi_Control (PropList.txt): it shows a text in another order than it has.
+_SHOWN |= dict.fromkeys(
+    (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)),
+    "\N{REPLACEMENT CHARACTER}",
+)
 _SHOWN[ord("\r")] = ""
 
 
 def plain(text: str) -> str:
-    """Return *text* without control characters; a terminal would obey them."""
+    """Return *text* without control and bidi control characters, which a terminal obeys."""
     return text.translate(_SHOWN)
 
 

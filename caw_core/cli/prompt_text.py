@@ -54,16 +54,15 @@ def read_prompt(argument: str | None, file: Path | None, *, stdin_taken: bool = 
     if file is not None and argument is not None:
         msg = "a prompt and --prompt-file exclude each other"
         raise click.UsageError(msg)
-    stdin = sys.stdin.buffer
     if file is not None:
         data = file.read_bytes()
     elif argument not in {None, STDIN}:
         data = str(argument).encode(errors="surrogateescape")
-    elif stdin_taken or (argument is None and stdin.isatty()):
+    elif stdin_taken or (argument is None and sys.stdin.isatty()):
         msg = "there is no prompt: give one as an argument, with --prompt-file, or on stdin"
         raise click.UsageError(msg)
     else:
-        data = stdin.read()
+        data = sys.stdin.buffer.read()
     try:
         text = data.decode()
     except UnicodeDecodeError as error:

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from caw_core.cli.option_types import Folder
 from caw_core.folders import user_data_dir
 from caw_core.plugins import RecordPlugins
 from caw_core.registry import default_registry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
 record_options = (
     click.option(
         "--data-dir",
-        type=click.Path(file_okay=False, path_type=Path),
+        type=Folder(),
         help="The folder for records. Default: a folder of yours that 'caw doctor' names.",
     ),
     click.option(
@@ -34,7 +35,7 @@ def urls_to_write(given: Mapping[str, Any], *, say: Callable[[str], None]) -> li
 
     Args:
         given: ``data_dir``, ``storage`` and ``no_record``.
-        say: is told if no record is kept because the default storage is not installed.
+        say: is told if no record is kept because the default storage is missing or blocked.
     """
     if given["no_record"]:
         if given["data_dir"] or given["storage"]:
@@ -43,9 +44,16 @@ def urls_to_write(given: Mapping[str, Any], *, say: Callable[[str], None]) -> li
         return []
     chosen = bool(given["data_dir"] or given["storage"])
     if not chosen and "jsonl" not in default_registry().names("storage"):
-        say("no record is kept: install caw-storage-jsonl, or name a --storage")
+        say(f"no record is kept: {_remedy()}, or name a --storage")
         return []
     return urls_to_read(given)
+
+
+def _remedy() -> str:
+    records = default_registry().records("storage")
+    if any(each.name == "jsonl" and each.blocked for each in records):
+        return "caw-storage-jsonl is installed but blocked: take it out of CAW_DISABLE_PLUGINS"
+    return "install caw-storage-jsonl"
 
 
 def urls_to_read(given: Mapping[str, Any]) -> list[str]:

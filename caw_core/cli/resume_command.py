@@ -61,10 +61,20 @@ def command(
 
 
 def read_handle() -> str:
-    """Return the handle from the environment, else from stdin."""
-    handle = os.environ.get(HANDLE_VARIABLE) or sys.stdin.read()
+    """Return the handle from the environment, else from stdin.
+
+    Raises:
+        click.UsageError: there is none, or something else.
+    """
+    variable = os.environ.get(HANDLE_VARIABLE)
+    handle = variable or sys.stdin.buffer.read().decode(errors="replace")
     if not handle.strip():
         msg = f"there is no handle in {HANDLE_VARIABLE} or on stdin"
+        raise click.UsageError(msg)
+    if not looks_like_handle(handle):
+        # What it is instead is not repeated: it may be another secret.
+        where = f"in {HANDLE_VARIABLE}" if variable else "on stdin"
+        msg = f"what is {where} is no resume handle; --save-handle writes one"
         raise click.UsageError(msg)
     return handle
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import sys
+
 import click
 
 from caw_core.cli.group import LazyGroup
@@ -32,3 +35,12 @@ def cli() -> None:
     Answers go to stdout, everything else to stderr. "caw COMMAND --help" tells more, and
     CAW_DEBUG=1 shows tracebacks and logs.
     """
+    _fill_missing_streams()
+
+
+def _fill_missing_streams() -> None:
+    # Python has None in place of a stream that was closed before it started.
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            setattr(sys, name, os.fdopen(nowhere, mode, encoding="utf-8", closefd=False))

@@ -44,9 +44,9 @@ def converse(given: Mapping[str, Any], prompt: str | Prompt, open_session: Opene
         try:
             run_turn(session, prompt, view, person)
         finally:
-            save_handle(session, given["save_handle"])
             if storage and session.trajectory.resume_key:
                 view.say(resume_hint(session, given))
+            save_handle(session, given["save_handle"])
 
 
 def resume_hint(session: Session, given: Mapping[str, Any]) -> str:

@@ -7,11 +7,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import attrs
 import click
 
 from caw_core.cli.native_sessions import list_native
+from caw_core.cli.option_types import ProviderNames
 from caw_core.cli.plain import local_time, plain
+from caw_core.cli.published import published
 from caw_core.cli.record_options import open_records, record_options
 from caw_core.cli.session_names import list_page
 from caw_core.cli.tables import print_table
@@ -28,7 +29,13 @@ _SHORT = 8
 
 @click.command("sessions")
 @click.option("-n", "--limit", type=click.IntRange(1), default=20, show_default=True)
-@click.option("-p", "--provider", default="", metavar="NAME", help="Only sessions with this one.")
+@click.option(
+    "-p",
+    "--provider",
+    type=ProviderNames(),
+    metavar="NAME",
+    help="Only sessions with this one.",
+)
 @click.option("--cursor", default="", help="Go on where an earlier list ended.")
 @click.option(
     "--native",
@@ -47,7 +54,7 @@ _SHORT = 8
 def command(
     *,
     limit: int,
-    provider: str,
+    provider: str | None,
     cursor: str,
     native: bool,
     cwd: Path | None,
@@ -62,12 +69,12 @@ def command(
         if cursor or any(given.values()):
             msg = "--native excludes --cursor, --data-dir and --storage"
             raise click.UsageError(msg)
-        list_native(provider, cwd, limit, as_json=as_json)
+        list_native(provider or "", cwd, limit, as_json=as_json)
         return
     if cwd is not None:
         msg = "--cwd goes with --native"
         raise click.UsageError(msg)
-    query = SessionQuery(limit=limit, provider=provider, cursor=cursor)
+    query = SessionQuery(limit=limit, provider=provider or "", cursor=cursor)
     page = list_page(open_records(given), query)
     if as_json:
         _print_lines(page)
@@ -94,15 +101,13 @@ def _short(ids: list[str]) -> list[str]:
 
 def _print_lines(page: SessionPage) -> None:
     for each in page.sessions:
-        # The key is a secret, and lists end up in logs.
-        info = attrs.evolve(each.info, resume_key=None)
         print_line(
             {
                 "type": "session",
                 "num_turns": each.num_turns,
                 "title": each.title,
                 "updated_at": each.updated_at,
-                **session_info_to_dict(info),
+                **published(session_info_to_dict(each.info)),
             },
         )
     for session_id, reason in page.unreadable:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import attrs
 import click
 
+from caw_core.cli.published import published
 from caw_core.cli.record_options import open_records, record_options
 from caw_core.cli.session_names import find_session
 from caw_core.cli.trajectory_screen import TrajectoryScreen
@@ -31,15 +31,14 @@ def command(session: str, *, index: int | None, as_json: bool, **given: Any) -> 
     """
     records = open_records(given)
     session_id = find_session(records, session)
-    found = records.load_trajectory(session_id)
-    if found is None:
+    trajectory = records.load_trajectory(session_id)
+    if trajectory is None:
         msg = f"session {session_id!r} was deleted meanwhile"
         raise ConfigError(msg)
-    # The key is a secret, and what is shown is passed on.
-    trajectory = attrs.evolve(found, resume_key=None)
     turn = None if index is None else _turn(trajectory, index)
     if as_json:
-        print_line(trajectory_to_dict(trajectory) if turn is None else turn_to_dict(turn))
+        shown = trajectory_to_dict(trajectory) if turn is None else turn_to_dict(turn)
+        print_line(published(shown))
     elif turn is None:
         TrajectoryScreen().show(trajectory)
     else:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Protocol
 
 from caw_core.cli.person import person_is_there
 from caw_core.cli.turn_lines import TurnLines
 from caw_core.cli.turn_screen import TurnScreen
-from caw_core.errors import SessionStateError, TurnInterruptedError
+from caw_core.errors import CawError, SessionStateError, TurnInterruptedError
 from caw_core.events import PermissionAsked
 
 if TYPE_CHECKING:
@@ -102,7 +103,13 @@ def run_turn(
 
 
 def save_handle(session: Session, file: Path | None) -> None:
-    """Write the session's resume handle to *file*, readable by its owner alone."""
+    """Write the session's resume handle to *file*, readable by its owner alone.
+
+    Where that fails while an error is under way, the error gets a note and stays what is told.
+
+    Raises:
+        CawError: the file cannot be written.
+    """
     if file is None:
         return
     try:
@@ -110,11 +117,22 @@ def save_handle(session: Session, file: Path | None) -> None:
     except SessionStateError:
         # The turn failed before the agent gave its key; that failure is what is told.
         return
+    failure = sys.exception()
+    try:
+        _write_secret(file, handle)
+    except OSError as error:
+        msg = f"--save-handle: the handle could not be written: {error}"
+        if failure is None:
+            raise CawError(msg) from error
+        failure.add_note(msg)
+
+
+def _write_secret(file: Path, text: str) -> None:
     import os
 
     # A new file under the final name: an old one might be readable by others.
     part = file.with_name(f"{file.name}.part")
     part.unlink(missing_ok=True)
     with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
-        out.write(handle + "\n")
+        out.write(text + "\n")
     part.replace(file)

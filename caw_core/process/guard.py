@@ -58,11 +58,14 @@ class HostGuard:
             return
         for pgid, process in list(self._live.items()):
             process.kill()
-            self._tell(f"-{pgid}\n")
-        if self._reaper is not None and self._reaper.stdin is not None:
+            with self._lock:
+                self._tell(f"-{pgid}\n")
+        with self._lock:
+            reaper, self._reaper = self._reaper, None
+        if reaper is not None and reaper.stdin is not None:
             # With nothing on its list it ends at once.
-            self._reaper.stdin.close()
-            self._reaper.wait()
+            reaper.stdin.close()
+            reaper.wait()
 
     def _start_reaper(self) -> None:
         if sys.platform == "win32":
@@ -85,7 +88,7 @@ class HostGuard:
             return
         try:
             os.write(self._reaper.stdin.fileno(), line.encode())
-        except OSError:
+        except (OSError, ValueError):
             log.warning("the process that cleans up after this one is gone; starting another")
             self._reaper.stdin.close()
             self._reaper.wait()

@@ -46,7 +46,7 @@ def test_debug_shows_where_it_failed(caw: Caw) -> None:
 def test_a_deadline_is_5(caw: Caw) -> None:
     result = caw("run", "-p", "echo", "--timeout", "0.2", "!slow 600")
     assert result.code == 5
-    assert "'turn' deadline of 0.2 s" in result.err
+    assert "'turn' deadline of 0.2 s passed. Set --timeout to allow more." in result.err
 
 
 def test_a_record_that_cannot_be_written_is_6(caw: Caw, tmp_path: Path) -> None:

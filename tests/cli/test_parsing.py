@@ -72,6 +72,13 @@ def test_version_is_that_of_the_distribution() -> None:
         (["run", "-"], "the prompt is empty"),
         (["resume", "-"], "there is no prompt"),
         (["sessions", "--limit", "0"], "--limit"),
+        (["sessions", "-p", ""], "names no provider"),
+        (["sessions", "--data-dir", ""], "name is empty"),
+        (["run", "hi", "-p", ""], "names no provider"),
+        (["run", "hi", "-p", " , "], "names no provider"),
+        (["run", "hi", "--data-dir", ""], "name is empty"),
+        (["run", "hi", "--save-handle", ""], "name is empty"),
+        (["run", "hi", "--save-handle", "/dev/null/x"], "there is no folder '/dev/null'"),
     ],
 )
 def test_a_wrong_command_line_is_code_2_and_says_why(arguments: list[str], problem: str) -> None:

@@ -92,3 +92,13 @@ def test_a_session_of_another_provider_is_refused(caw: Caw) -> None:
     result = caw("resume", "last", "hi", "-p", "local")
     assert result.code == 2
     assert "'echo'" in result.err
+
+
+@pytest.mark.parametrize("way", ["stdin", "variable"])
+def test_what_is_no_handle_is_refused_and_not_repeated(caw: Caw, way: str) -> None:
+    env = {"CAW_RESUME_HANDLE": "junk"} if way == "variable" else {}
+    result = caw("resume", "-", "hi", stdin="junk" if way == "stdin" else None, **env)
+    where = "in CAW_RESUME_HANDLE" if way == "variable" else "on stdin"
+    assert result.code == 2
+    assert f"what is {where} is no resume handle" in result.err
+    assert "junk" not in result.err

@@ -47,6 +47,12 @@ _LIMIT_STATUSES: Final = {429: "rate", 503: "overloaded", 529: "overloaded"}
 _AUTH_STATUSES: Final = frozenset({401, 403})
 _USAGE_WORDS: Final = "You've hit your usage limit"
 _STATUS_WORDS: Final = re.compile(r"^(?:exceeded retry limit, last|unexpected) status:? (\d{3})\b")
+_KEY: Final = re.compile(
+    r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"
+    r"|(?<=\bthread id )\S+|(?<=\bthread not found: )\S+|(?<=\bthread not loaded: )\S+"
+    r"|(?<=\bthread )\S+(?= already has an active writer)",
+    re.IGNORECASE,
+)
 _AUTH_HINT: Final = "Log in with `codex login`, or set the key that its configuration names."
 
 
@@ -174,22 +180,31 @@ def prompt_too_long(characters: int, most: int = MAX_PROMPT_CHARACTERS) -> Conte
 
 
 def refusal(error: RpcError) -> CawError:
-    """Return caw's error for a request about a thread that codex refused."""
+    """Return caw's error for a request about a thread that codex refused.
+
+    The thread's id, which codex names, is the resume key and so a secret: it is left out.
+    """
     data = error.data if isinstance(error.data, dict) else {}
     if text(data, "input_error_code") == "input_too_large":
         most = number(data, "max_chars") or MAX_PROMPT_CHARACTERS
         return prompt_too_long(number(data, "actual_chars") or 0, most)
-    if "already has an active writer" in error.message:
+    message = without_key(error.message)
+    if "already has an active writer" in message:
         msg = (
-            f"codex: {error.message}. Another codex process has the conversation open. It lets go "
+            f"codex: {message}. Another codex process has the conversation open. It lets go "
             "when that process ends, or up to 60 seconds after its client has left the thread."
         )
         return SessionBusyError(msg, holder="another codex process")
     gone = ("no rollout found", "invalid session id", "thread not found", "thread not loaded")
-    if error.message.startswith(gone):
-        msg = f"codex does not have the conversation: {error.message}"
+    if message.startswith(gone):
+        msg = f"codex does not have the conversation: {message}"
         return NotResumableError(msg, provider=NAME)
-    return ProviderError(f"codex: {error.message}", provider=NAME)
+    return ProviderError(f"codex: {message}", provider=NAME)
+
+
+def without_key(message: str) -> str:
+    """Return codex's *message* with a mark in place of each thread id."""
+    return _KEY.sub("…", message)
 
 
 def ended(error: ProcessError) -> ProcessError:

@@ -75,7 +75,8 @@ class ExecSession:
         self._interrupted = False
         self._closed = False
         if thread_id and find_rollout(codex_home(self._env), thread_id) is None:
-            msg = f"codex does not have the conversation {thread_id}"
+            # Without its id, which is the resume key and so a secret.
+            msg = "codex does not have the conversation: there is no file of it"
             raise NotResumableError(msg, provider=NAME)
 
     @property
