@@ -13,7 +13,11 @@ if "CI" not in os.environ:
     settings.register_profile("caw", deadline=None)
     settings.load_profile("caw")
 
-# A shell starts what it puts into the background with SIGINT ignored, and programs inherit that:
-# the tests that press Ctrl-C would wait for ever.
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+# A shell starts what it puts into the background with SIGINT ignored, nohup ignores SIGHUP, and
+# programs inherit that: the tests that send these signals would wait for ever.
+for number, handler in (
+    (signal.SIGINT, signal.default_int_handler),
+    (signal.SIGHUP, signal.SIG_DFL),
+):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, handler)

@@ -19,6 +19,8 @@ from caw_core import Agent, Session
 from caw_core.events import Notice, Progress, TextDelta
 
 PROVIDER = "local"
+MAX_TOKENS = 60
+TEMPERATURE = 0.2
 
 
 def main() -> None:
@@ -35,9 +37,14 @@ def main() -> None:
     say(f"\nThe record is in {records}; delete it whenever you like.")
 
 
+def make_agent(records: Path) -> Agent:
+    """Make an agent whose answers are short; a small model would ramble otherwise."""
+    return Agent(PROVIDER, data_dir=records, max_tokens=MAX_TOKENS, temperature=TEMPERATURE)
+
+
 def begin(records: Path) -> str:
     """Have two turns; return what another process needs to go on."""
-    agent = Agent(PROVIDER, data_dir=records)
+    agent = make_agent(records)
     say(f"A session with the provider {agent.provider!r}, in process {os.getpid()}.")
     with agent.start_session() as session:
         ask(session, "Write one sentence about the sea.")
@@ -47,7 +54,7 @@ def begin(records: Path) -> str:
 
 def continue_it(records: Path, *, handle: str) -> None:
     """Have one more turn in the conversation that *handle* stands for."""
-    agent = Agent(PROVIDER, data_dir=records)
+    agent = make_agent(records)
     with agent.resume_session(handle) as session:
         say(f"\nProcess {os.getpid()} has the session with {session.trajectory.num_turns} turns.")
         ask(session, "Now write one about the mountains.")
@@ -61,14 +68,18 @@ def continue_it(records: Path, *, handle: str) -> None:
 def ask(session: Session, prompt: str) -> None:
     """Send a prompt and print the answer while it comes."""
     say(f"\n> {prompt}")
+    is_terminal, line_is_open = sys.stdout.isatty(), False
     with session.stream(prompt) as stream:
         for event in stream:
+            if line_is_open and isinstance(event, TextDelta | Notice):
+                print()
+                line_is_open = False
             match event:
                 case TextDelta(text=text):
                     print(text, end="", flush=True)
-                case Progress(label=label, done=done, total=total) if total:
-                    end = "\n" if done >= total else "\r"
-                    print(f"{label}: {done / total:4.0%}", end=end, flush=True)
+                case Progress(label=label, done=done, total=total) if total and is_terminal:
+                    print(f"\r{label}: {done / total:4.0%}", end="", flush=True)
+                    line_is_open = True
                 case Notice(message=message):
                     say(f"({message})")
     print()

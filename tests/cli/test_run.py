@@ -148,7 +148,7 @@ def test_the_record_can_be_elsewhere_or_nowhere(caw: Caw, tmp_path: Path) -> Non
 def test_without_the_default_storage_it_goes_on_and_says_so(caw: Caw) -> None:
     result = caw("run", "-p", "echo", "hi", CAW_DISABLE_PLUGINS="jsonl")
     assert (result.code, result.out) == (0, "echo: hi\n")
-    assert "no record is kept: install caw-storage-jsonl" in result.err
+    assert "no record is kept: caw-storage-jsonl is installed but blocked" in result.err
 
 
 def test_the_handle_goes_to_a_file_for_its_owner_and_nowhere_else(caw: Caw, tmp_path: Path) -> None:

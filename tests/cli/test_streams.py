@@ -1,4 +1,4 @@
-"""What the command line does without a stream, a storage, or a place for its handle."""
+"""What the command line does without a stream, or without a place for its handle."""
 
 from __future__ import annotations
 
@@ -29,12 +29,6 @@ def test_closed_stream_is_no_failure(caw: Caw, closed: str, out: str) -> None:
         check=False,
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, out, "")
-
-
-def test_blocked_storage_is_not_called_missing(caw: Caw) -> None:
-    result = caw("run", "-p", "echo", "hi", CAW_DISABLE_PLUGINS="jsonl")
-    assert "installed but blocked" in result.err
-    assert "install caw-storage-jsonl" not in result.err
 
 
 @pytest.mark.parametrize(("prompt", "code"), [("hi", 1), ("!fail auth", 3)])

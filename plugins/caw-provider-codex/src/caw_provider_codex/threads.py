@@ -15,7 +15,7 @@ from caw_core.errors import (
     SessionBusyError,
 )
 from caw_provider_codex.configuration import thread_config
-from caw_provider_codex.errors import NAME, ended, refusal
+from caw_provider_codex.errors import NAME, ended, refusal, without_key
 from caw_provider_codex.fields import mapping, text
 from caw_provider_codex.rpc import RpcError
 
@@ -145,7 +145,8 @@ def unload_thread(peer: Peer, thread_id: str, seconds: float) -> None:
         else:
             peer.call("thread/unarchive", params, timeout=seconds)
     except (RpcError, ProcessError, TimeoutError) as error:
-        log.warning("codex may keep the thread %s locked for a minute: %s", thread_id, error)
+        reason = without_key(str(error))
+        log.warning("codex may keep a thread locked for a minute: %s", reason)
 
 
 def _call(
