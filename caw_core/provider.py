@@ -76,7 +76,7 @@ class NativeSession:
         cwd: the folder in which it was held.
         title: what it is about: the agent's own title, else the beginning of the first prompt.
         updated_at: when something last happened in it, ISO 8601 with offset.
-        path: the file that holds it, where it is one.
+        path: the file that holds it, where it is one; its name may hold the key.
         env: the variables with which it was found.
     """
 
@@ -85,7 +85,7 @@ class NativeSession:
     cwd: str = ""
     title: str = ""
     updated_at: str = ""
-    path: str = ""
+    path: str = attrs.field(default="", repr=False)
     env: Mapping[str, str | None] = attrs.field(factory=dict, repr=lambda env: repr(sorted(env)))
 
 

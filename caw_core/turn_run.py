@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import threading
 import time
@@ -187,7 +188,8 @@ class TurnRun:
         self._started = time.monotonic()
         desk = session.request.permission_desk
         self._deadlines = DeadlineWatch(session.request.deadlines, lambda: desk.waiting)
-        desk.attach(self._handle)
+        # A provider asks from the thread that reads its program, which must go on reading.
+        desk.attach(functools.partial(self._handle, wait=False))
         self._fold = TurnFold(
             index=self._index,
             prompt=self._prompt.text,

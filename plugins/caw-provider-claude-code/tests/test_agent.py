@@ -9,11 +9,13 @@ import pytest
 
 from caw_core import Agent
 from caw_core.errors import LimitError
+from caw_core.tools import ModelTier
 from caw_testkit.modelserver import call, echo, fail, reply, text
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from caw_core.permissions import PermissionRequest
     from caw_testkit.homes import ProgramHome
     from caw_testkit.modelserver import ModelServer
     from caw_testkit.programs import Program
@@ -79,3 +81,33 @@ def test_sessions_run_side_by_side(settings: dict[str, Any], model_server: Model
         assert one.send("a").result == "echo: a"
         assert two.send("b").result == "echo: b"
         assert one.send("c").result == "echo: c"
+
+
+def test_callback_steer_fork_and_model_work_through_the_session(
+    settings: dict[str, Any], model_server: ModelServer
+) -> None:
+    asked: list[str] = []
+    receipts: list[str] = []
+
+    def decide(request: PermissionRequest) -> bool:
+        asked.append(request.tool)
+        receipts.append(session.steer("and then rest").outcome)
+        return True
+
+    model_server.script(reply(call("Bash", {"command": "touch made"})), reply(text("done")))
+    agent = Agent("claude_code", **{**settings, "permissions": "ask"}, on_permission=decide)
+    with agent.start_session() as session:
+        turn = session.send("go")
+        assert [block.type for block in turn.output] == ["tool_use", "steer", "text"]
+        assert (asked, receipts) == (["Bash"], ["delivered"])
+        assert (settings["cwd"] / "made").exists()
+        assert "and then rest" in " ".join(model_server.requests[-1].texts())
+        session.set_model(ModelTier.FAST)
+        model_server.respond(echo)
+        with session.fork() as branch:
+            assert branch.send("other").result == "echo: other"
+            assert "haiku" in model_server.requests[-1].model
+        assert session.send("more").result == "echo: more"
+    said = model_server.requests[-1].user_texts()
+    assert ("go" in said, "other" in said, said[-1]) == (True, False, "more")
+    assert branch.trajectory.forked_from == session.session_id

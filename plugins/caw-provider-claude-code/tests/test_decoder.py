@@ -18,7 +18,6 @@ from caw_core.events import (
     TextDone,
     ToolFinished,
     ToolStarted,
-    UsageReported,
     VendorEvent,
 )
 from caw_core.fold import TurnFold
@@ -233,42 +232,6 @@ def test_prompt_that_is_taken_up_in_such_a_turn_ends_with_it() -> None:
 
 def test_notification_inside_a_turn_does_not_take_it_away() -> None:
     assert texts(decode(INIT, NOTIFIED, whole("a", SAID))) == ["hi there"]
-
-
-def test_cost_is_the_difference_to_the_last_turn() -> None:
-    used = decoder()
-    counts = {"inputTokens": 10, "outputTokens": 5, "costUSD": 0.25}
-    used.decode(result(total_cost_usd=0.25, modelUsage={"m": counts}))
-    more = {"inputTokens": 30, "outputTokens": 9, "costUSD": 1.0}
-    [report] = used.decode(result(total_cost_usd=1.0, modelUsage={"m": more}))
-    assert isinstance(report, UsageReported)
-    assert (report.usage.input_tokens, report.usage.output_tokens) == (20, 4)
-    assert (report.usage.cost_usd, report.usage.cost_source, report.model) == (
-        0.75,
-        "reported",
-        "m",
-    )
-
-
-def test_model_of_a_subagent_is_not_the_turns() -> None:
-    counts = {"inputTokens": 1, "outputTokens": 1, "costUSD": 0.5}
-    events = decode(result(total_cost_usd=1.0, modelUsage={"m": counts, "small": counts}))
-    turn = fold(events)
-    assert (turn.model, turn.usage.total_tokens, turn.usage.cost_usd) == ("m", 4, 1.0)
-
-
-def test_counts_since_the_last_result_are_taken_as_they_are() -> None:
-    total = {"inputTokens": 50, "outputTokens": 22, "costUSD": 0.75}
-    step = {"inputTokens": 20, "outputTokens": 7, "thinkingTokens": 3, "costUSD": 0.25}
-    line = result(modelUsage={"m": total}, model_usage_since_last_result={"m": step})
-    usage = fold(decode(line)).usage
-    assert (usage.total_tokens, usage.reasoning_tokens, usage.cost_usd) == (27, 3, 0.25)
-
-
-def test_usage_without_counts_by_model_is_the_turns_own() -> None:
-    counted = {"input_tokens": 3, "output_tokens": 2, "cache_read_input_tokens": 1}
-    turn = fold(decode(result(usage=counted, total_cost_usd=0.5)))
-    assert (turn.usage.total_tokens, turn.usage.cost_usd, turn.model) == (6, 0.5, "m")
 
 
 def test_task_without_a_known_beginning_is_no_plan() -> None:

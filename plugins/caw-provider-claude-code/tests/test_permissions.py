@@ -9,8 +9,9 @@ import pytest
 
 from caw_core.errors import ConfigError
 from caw_core.events import Notice
+from caw_core.permissions import PermissionDesk
+from caw_provider_claude_code.asking import Asking
 from caw_provider_claude_code.control import Ask
-from caw_provider_claude_code.permissions import answer
 from caw_testkit.modelserver import call, echo, reply, text
 
 from .conftest import ask, fold
@@ -123,16 +124,19 @@ def test_plain_file_commands_count_as_what_they_do(
 @pytest.mark.parametrize(
     ("request_", "answered", "told"),
     [
-        ({"subtype": "can_use_tool", "tool_name": "mcp__a__b"}, "deny", "a.b"),
-        ({"subtype": "hook_callback", "callback_id": "h"}, "success", ""),
-        ({"subtype": "something_new"}, "error", ""),
+        ({"subtype": "can_use_tool", "tool_name": "mcp__a__b"}, "deny", ["a.b"]),
+        ({"subtype": "hook_callback", "callback_id": "h"}, "success", []),
+        ({"subtype": "something_new"}, "error", []),
     ],
 )
 def test_every_request_is_answered_without_widening(
-    request_: dict[str, str], answered: str, told: str
+    request_: dict[str, str], answered: str, told: list[str]
 ) -> None:
     answers: list[dict[str, Any]] = []
-    assert answer(Ask(request_, lambda given: answers.append(given) is None)) == told
+    declined: list[str] = []
+    asking = Asking(PermissionDesk(None), "full", lambda call_id, what: declined.append(what))
+    asking.take(Ask(request_, lambda given: answers.append(given) is None))
+    assert declined == told
     [given] = answers
     assert given.get("response", {}).get("behavior", given["subtype"]) == answered
 

@@ -95,12 +95,25 @@ def test_variable_names_the_program(tmp_path: Path) -> None:
     assert find_program(None, {"CAW_CLAUDE_CODE_PATH": str(program)}) == program
 
 
+def test_agents_own_environment_and_options_count(tmp_path: Path) -> None:
+    program = executable(tmp_path / "mine", "#!/bin/sh\necho '2.0.5 (Claude Code)'\n")
+    env = {**dict.fromkeys(os.environ), "HOME": str(tmp_path), "ANTHROPIC_API_KEY": "made-up"}
+    check: Any = ClaudeCodeProvider().check_ready
+    ready = check(env=env, options={"binary": str(program)})
+    assert (ready.ready, ready.program_path, ready.version) == (True, str(program), "2.0.5")
+    assert (ready.tested, ready.tested_versions) == (False, "2.1")
+    without = check(env={**env, "ANTHROPIC_API_KEY": None}, options={"binary": str(program)})
+    assert (without.ready, without.credentials) == (False, "")
+    missing = check(env={**env, "PATH": str(tmp_path)}, options={})
+    assert (missing.ready, missing.program_path) == (False, "")
+
+
 def test_program_without_a_version_is_not_ready(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broken = executable(tmp_path / "claude", "#!/bin/sh\nexit 1\n")
     monkeypatch.setenv("CAW_CLAUDE_CODE_PATH", str(broken))
-    ready: Any = ClaudeCodeProvider().check_ready()
+    ready: Any = ClaudeCodeProvider().check_ready(env={}, options={})
     assert not ready.ready
 
 
@@ -114,9 +127,9 @@ def test_installed_program_and_a_key_are_ready(
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("CAW_CLAUDE_CODE_PATH", str(claude_program.path))
     provider = ClaudeCodeProvider()
-    without: Any = provider.check_ready()
+    without: Any = provider.check_ready(env={}, options={})
     monkeypatch.setenv("ANTHROPIC_API_KEY", "made-up")
-    ready: Any = provider.check_ready()
+    ready: Any = provider.check_ready(env={}, options={})
     assert isinstance(ready, Readiness)
     assert (without.ready, ready.ready) == (False, True)
     assert ready.version == claude_program.version == program_version(claude_program.path)

@@ -7,9 +7,13 @@ it. A request of claude's that it no longer needs an answer to is withdrawn by a
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import logging
+import os
 import queue
+import signal
+import sys
 import threading
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -50,13 +54,21 @@ class Ask:
 
     Attributes:
         request: what claude asks, with its ``subtype``.
+        id: claude's id of the request.
         withdrawn: set when claude no longer wants to know.
     """
 
-    def __init__(self, request: dict[str, JSON], settle: Callable[[dict[str, JSON]], bool]) -> None:
+    def __init__(
+        self,
+        request: dict[str, JSON],
+        settle: Callable[[dict[str, JSON]], bool],
+        request_id: str = "",
+    ) -> None:
         self.request = request
+        self.id = request_id
         self.withdrawn = threading.Event()
         self._settle = settle
+        self._on_withdrawal: Callable[[], None] = lambda: None
 
     @property
     def subtype(self) -> str:
@@ -70,6 +82,15 @@ class Ask:
     def refuse(self, reason: str) -> bool:
         """Say that there is no answer; claude takes that as a no. False as for `answer`."""
         return self._settle({"subtype": "error", "error": reason})
+
+    def when_withdrawn(self, callback: Callable[[], None]) -> None:
+        """Call *callback* when claude withdraws the request; look at `withdrawn` afterwards."""
+        self._on_withdrawal = callback
+
+    def withdraw(self) -> None:
+        """Take note that claude no longer wants to know."""
+        self.withdrawn.set()
+        self._on_withdrawal()
 
 
 class Owner(Protocol):
@@ -178,6 +199,25 @@ class Peer:
             raise reply.error
         return reply.response
 
+    def send_last(self, message: dict[str, JSON]) -> None:
+        """Send a message after which nothing more comes; the program ends when it has answered.
+
+        Raises:
+            As `send` does.
+        """
+        self.send(message)
+        self._process.end_input()
+
+    def signal_interrupt(self) -> None:
+        """Make a program that takes no more messages end its turn."""
+        if not self._process.running:
+            return
+        if sys.platform == "win32":
+            self._process.kill()
+        else:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGINT)
+
     def stop(self, step_seconds: float) -> None:
         """End the program and all that it started; see `caw_core.process.Process.stop`."""
         self._process.stop(step_seconds)
@@ -209,7 +249,7 @@ class Peer:
             on_reply(reply)
 
     def _on_request(self, request_id: str, request: dict[str, JSON]) -> None:
-        ask = Ask(request, lambda answer: self._settle_ask(request_id, answer))
+        ask = Ask(request, lambda answer: self._settle_ask(request_id, answer), request_id)
         with self._lock:
             self._asks[request_id] = ask
         try:
@@ -237,7 +277,7 @@ class Peer:
         with self._lock:
             ask = self._asks.pop(request_id, None)
         if ask is not None:
-            ask.withdrawn.set()
+            ask.withdraw()
 
     def _on_exit(self, _: ProcessExit) -> None:
         error = self._process.exit_error("claude ended unexpectedly")
@@ -246,7 +286,7 @@ class Peer:
             waiting, self._waiting = list(self._waiting.values()), {}
             asks, self._asks = list(self._asks.values()), {}
         for ask in asks:
-            ask.withdrawn.set()
+            ask.withdraw()
         for on_reply in waiting:
             on_reply(Reply({}, error))
         self._owner.ended(self, error)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from caw_core.events import Event, Notice, Retrying, VendorEvent
+from caw_core.events import Event, Notice, Retrying, TextDone, VendorEvent
 from caw_provider_claude_code import tools
 from caw_provider_claude_code.fields import decimal, mapping, number, objects, text
 from caw_provider_claude_code.lines import read_line
@@ -68,6 +68,7 @@ class TurnDecoder:
         self._meter = meter
         self._plan = plan
         self._streamed = StreamedMessage()
+        self._call: Message = {}
         self._calls: dict[str, tuple[str, Message]] = {}
         self._declined: set[str] = set()
         self._handlers: Final[dict[str, Callable[[Message], Iterator[Event]]]] = {
@@ -102,6 +103,10 @@ class TurnDecoder:
             return list(self._unasked(kind, message))
         handler = self._handlers.get(kind)
         return list(handler(message)) if handler else [_vendor(kind, message)]
+
+    def go_on(self) -> None:
+        """Take note that the turn does not end with the ``result`` that was read."""
+        self.result, self.error = None, {}
 
     def decline(self, call_id: str) -> None:
         """Remember that a tool call was not allowed to run."""
@@ -138,7 +143,13 @@ class TurnDecoder:
     # ------------------------------------------------------------------------------------ answers
 
     def _stream_event(self, message: Message) -> Iterator[Event]:
-        return self._streamed.feed(mapping(message, "event"))
+        event = mapping(message, "event")
+        match text(event, "type"):
+            case "message_start":
+                self._call = mapping(mapping(event, "message"), "usage")
+            case "message_delta":
+                yield from self._meter.answered(self._call, mapping(event, "usage"))
+        yield from self._streamed.feed(event)
 
     def _assistant(self, message: Message) -> Iterator[Event]:
         body = mapping(message, "message")
@@ -185,7 +196,15 @@ class TurnDecoder:
     def _ended(self, message: Message) -> Iterator[Event]:
         self.result = message
         yield from self._streamed.stop()
+        if number(message, "num_turns") == 0 and message.get("is_error") is not True:
+            # A command of claude's own user interface, answered without the model.
+            yield from self._command_output(text(message, "result"))
         yield from self._meter.read(message, self.model)
+
+    @staticmethod
+    def _command_output(said: str) -> Iterator[Event]:
+        if said:
+            yield TextDone(text=said, block_id="command")
 
     # -------------------------------------------------------------------------------------- facts
 

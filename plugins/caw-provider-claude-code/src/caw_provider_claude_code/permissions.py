@@ -1,4 +1,4 @@
-"""What the agent may do: the flags that claude is started with, and the answers that it gets.
+"""What the agent may do: the flags that claude is started with.
 
 That ``--tools`` is an allow-list of what the model is offered, and what each mode lets through,
 was observed with claude 2.1.197 and 2.1.329.
@@ -9,84 +9,66 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Final
 
-from caw_core.errors import ConfigError
-from caw_provider_claude_code.fields import text
-from caw_provider_claude_code.tools import tool_name
+from caw_core.errors import ConfigError, UnsupportedError
+from caw_core.tools import ToolGroup
+from caw_provider_claude_code.errors import NAME
+from caw_provider_claude_code.toolsets import QUESTIONS, offered
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from caw_core.blocks import JSON
-    from caw_core.provider import Permissions
-    from caw_provider_claude_code.control import Ask
+    from caw_core.provider import Permissions, StartRequest
 
 HOW: Final = (
     "read-only: claude offers the model nothing but reading, searching and its task list in cwd, "
-    "and no MCP servers; ask: its default mode, what it asks for is denied; auto-edit: it may "
-    "change files in cwd, any other command is denied; full: nothing is asked. Rules in the "
-    "settings files that claude reads (option settings_sources) hold as well."
+    "and no MCP servers; ask: its default mode, what it asks for is brought to on_permission, "
+    "without which the answer is no; auto-edit: it may change files in cwd, anything else is "
+    "asked for like that; full: nothing is asked. Rules in the settings files that claude reads "
+    "(option settings_sources) hold as well. Claude has no sandbox of its own for commands. "
+    "'Always' holds until claude is started again."
 )
 
-_READING_TOOLS: Final = (
-    "Read",
-    "Glob",
-    "Grep",
-    "LS",
-    "NotebookRead",
-    "TodoWrite",
-    "TaskCreate",
-    "TaskGet",
-    "TaskList",
-    "TaskUpdate",
-)
-_DIALOGUES: Final = ("AskUserQuestion", "EnterPlanMode", "ExitPlanMode")
-"""Tools that wait for a person; without one the agent would stay in plan mode for ever."""
-
-_DENIAL: Final = (
-    "Permission to use this tool was not given, and nobody can be asked. Do not try to reach the "
-    "same by other means; go on without it, or say what you would need."
-)
+_MODES: Final[Mapping[Permissions, str]] = {
+    "read-only": "--permission-mode=default",
+    "ask": "--permission-mode=default",
+    "auto-edit": "--permission-mode=acceptEdits",
+    "full": "--dangerously-skip-permissions",
+}
 
 
-def permission_flags(permissions: Permissions, env: Mapping[str, str]) -> list[str]:
-    """Return claude's flags for *permissions*.
+def permission_flags(request: StartRequest, env: Mapping[str, str], *, answers: bool) -> list[str]:
+    """Return claude's flags for what the agent may do and which tools it has.
 
     Args:
-        permissions: what the agent may do.
+        request: what was asked for.
         env: the environment in which claude will run.
+        answers: whether claude can bring us its requests.
 
     Raises:
         ConfigError: claude would refuse to start with them.
+        UnsupportedError: MCP servers are wanted where nothing that acts is allowed.
     """
-    flags = ["--permission-prompt-tool=stdio", f"--disallowedTools={','.join(_DIALOGUES)}"]
-    match permissions:
-        case "read-only":
-            tools = f"--tools={','.join(_READING_TOOLS)}"
-            return [*flags, "--permission-mode=default", tools, "--strict-mcp-config"]
-        case "ask":
-            return [*flags, "--permission-mode=default"]
-        case "auto-edit":
-            return [*flags, "--permission-mode=acceptEdits"]
-        case "full":
-            _check_root(env)
-            return [*flags, "--dangerously-skip-permissions"]
-
-
-def answer(ask: Ask) -> str:
-    """Answer a request of claude's where nobody can be asked: no.
-
-    Returns:
-        What was denied, for a notice; ``""`` if it was no matter of permission.
-    """
-    match ask.subtype:
-        case "can_use_tool":
-            ask.answer({"behavior": "deny", "message": _DENIAL})
-            return _describe(ask.request)
-        case "hook_callback":
-            ask.answer({})
-        case subtype:
-            ask.refuse(f"this client does not know {subtype!r}")
-    return ""
+    if request.permissions == "full":
+        _check_root(env)
+    flags = [_MODES[request.permissions]]
+    if answers:
+        flags.append("--permission-prompt-tool=stdio")
+    asks = answers and request.permission_desk.attended
+    groups = request.tools
+    if request.permissions == "read-only":
+        if request.mcp_servers:
+            msg = "MCP servers may do anything, so claude takes none with permissions='read-only'"
+            raise UnsupportedError(msg, provider=NAME, options=("mcp_servers",))
+        wanted = ToolGroup.READER | ToolGroup.INTERACTION if groups is None else groups
+        names = offered(wanted & ToolGroup.READER)
+        if asks and ToolGroup.INTERACTION in wanted:
+            names.append("AskUserQuestion")
+        return [*flags, f"--tools={','.join(names)}", "--strict-mcp-config"]
+    if groups is not None:
+        names = [name for name in offered(groups) if asks or name not in QUESTIONS]
+        # Servers from settings files would bring tools of any kind.
+        return [*flags, f"--tools={','.join(names)}", "--strict-mcp-config"]
+    return flags if asks else [*flags, f"--disallowedTools={','.join(QUESTIONS)}"]
 
 
 def _check_root(env: Mapping[str, str]) -> None:
@@ -97,9 +79,3 @@ def _check_root(env: Mapping[str, str]) -> None:
             "this machine is a sandbox that may be destroyed, pass env={'IS_SANDBOX': '1'}."
         )
         raise ConfigError(msg)
-
-
-def _describe(request: dict[str, JSON]) -> str:
-    what = text(request, "description") or text(request, "decision_reason")
-    name = tool_name(text(request, "tool_name"))
-    return f"{name}: {what}" if what else name

@@ -1,4 +1,4 @@
-"""A conversation with claude: one process, kept alive between turns."""
+"""A conversation with claude: one process, kept alive between turns where it can be."""
 
 from __future__ import annotations
 
@@ -7,28 +7,33 @@ import uuid
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
+import attrs
+
 from caw_core.errors import (
-    CawError,
     ProcessError,
     ProtocolError,
+    ProviderError,
     SessionBusyError,
     SessionStateError,
+    UnsupportedError,
 )
 from caw_core.events import Event, Notice
-from caw_provider_claude_code import permissions
+from caw_core.locks import ConversationLock
+from caw_provider_claude_code.asking import Asking
 from caw_provider_claude_code.control import Ask, ControlError, Peer
-from caw_provider_claude_code.errors import NAME, gone, start_failure
+from caw_provider_claude_code.errors import NAME, gone
 from caw_provider_claude_code.fields import mapping, text
-from caw_provider_claude_code.launch import (
-    START_SLOTS,
-    Deadline,
-    Launch,
-    check_greeting,
-    prepare,
-)
+from caw_provider_claude_code.launch import Launch, prepare
 from caw_provider_claude_code.leftovers import end_leftovers
-from caw_provider_claude_code.lock import ConversationLock
+from caw_provider_claude_code.models import check_effort
 from caw_provider_claude_code.plan import Plan
+from caw_provider_claude_code.protocols import (
+    WITHOUT_CONTROL,
+    StartFiles,
+    protocol_of,
+    speaks_no_control,
+)
+from caw_provider_claude_code.starting import start_live, start_once
 from caw_provider_claude_code.transcripts import conversation_id, resume_argument, transcripts
 from caw_provider_claude_code.turn import RunningTurn
 from caw_provider_claude_code.usage import Meter
@@ -37,7 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from caw_core.blocks import JSON
-    from caw_core.provider import Prompt, StartRequest
+    from caw_core.provider import ModelInfo, Prompt, StartRequest
     from caw_provider_claude_code.lines import Line
 
 _LATE_LINES: Final = 256
@@ -47,24 +52,34 @@ class ClaudeCodeSession:
     """One conversation. Made by `open_session`; the methods are those of the contract.
 
     Args:
-        launch: how to start claude.
         request: what was asked for.
+
+    Raises:
+        ConfigError: an option cannot be understood, or claude would refuse it.
+        ProgramNotFoundError: there is no claude.
+        UnsupportedError: two options exclude each other.
     """
 
-    def __init__(self, launch: Launch, request: StartRequest) -> None:
-        self._launch = launch
+    def __init__(self, request: StartRequest) -> None:
+        self._protocol = protocol_of(request.options)
+        self._live = self._protocol != "spawn"
+        self._launch: Launch = prepare(request, live=self._live)
         self._request = request
         self._stop = request.deadlines.stop
         self._lock = threading.Lock()
         self._turn: RunningTurn | None = None
         self._late: deque[Line] = deque(maxlen=_LATE_LINES)
         self._notices: deque[str] = deque(maxlen=_LATE_LINES)
+        self._asking = Asking(request.permission_desk, request.permissions, self._declined)
         self._plan = Plan()
         self._meter = Meter()
+        self._models: list[ModelInfo] = []
         self._model = ""
         self._key = ""
+        self._origin = ""
         self._kept = False
         self._hold: ConversationLock | None = None
+        self._files: StartFiles | None = None
         self._peer: Peer | None = None
         self._last_words: dict[str, JSON] = {}
         self._at_work = False
@@ -82,17 +97,27 @@ class ClaudeCodeSession:
         """The process id of the running claude."""
         return self._peer.pid if self._peer else None
 
-    def open(self, key: str | None = None) -> None:
-        """Open a new conversation, or the one that *key* names."""
+    def open(self, key: str | None = None, origin: str | None = None) -> None:
+        """Open a new conversation, the one that *key* names, or one that begins as *origin*."""
         if key is None:
             self._key = self._new_id()
+            self._origin = origin or ""
         else:
             checked = conversation_id(key)
             if checked is None:
                 raise gone("that is no id of claude's")
             self._key, self._kept = checked, True
-        self._hold = ConversationLock.take(self._key)
-        self._start()
+        self._hold = ConversationLock(NAME, self._key)
+        if not self._live:
+            self._use_one_process_a_turn()
+            return
+        try:
+            self._start()
+        except (ProtocolError, ProcessError) as error:
+            if self._protocol == "live" or not speaks_no_control(self._launch.program, error):
+                raise
+            self._launch = prepare(self._request, live=False)
+            self._use_one_process_a_turn()
 
     def prompt(self, prompt: Prompt) -> Iterator[Event]:
         """Send *prompt* and yield what happens; see `caw_core.provider.ProviderSession`."""
@@ -101,7 +126,7 @@ class ClaudeCodeSession:
             yield from self._reopen()
             yield from turn.run(
                 self._running(),
-                prompt.text,
+                prompt,
                 late=self._take_late(),
                 at_work=self._at_work,
                 meter=self._meter,
@@ -116,6 +141,39 @@ class ClaudeCodeSession:
             turn = self._turn
         if turn is not None:
             turn.interrupt()
+
+    def steer(self, prompt: Prompt) -> bool:
+        """Say *prompt* into the running turn; see `caw_core.provider.SteerableSession`."""
+        with self._lock:
+            turn = self._turn
+        return turn is not None and turn.steer(prompt)
+
+    def fork(self, request: StartRequest) -> ClaudeCodeSession:
+        """Open a session with this history; see `caw_core.provider.ForkableSession`."""
+        return open_session(request, origin=self.resume_key)
+
+    def models(self) -> list[ModelInfo]:
+        """Return the models that claude named when it was greeted."""
+        if not self._live:
+            msg = f"the models are not known: {WITHOUT_CONTROL}"
+            raise UnsupportedError(msg, provider=NAME, options=("models",))
+        return list(self._models)
+
+    def set_model(self, model: str | None, reasoning: str | None) -> None:
+        """Use another model; see `caw_core.provider.ModelChoosingSession`.
+
+        Raises:
+            ConfigError: claude does not know the effort.
+            ProviderError: claude refused.
+        """
+        check_effort(self._models, reasoning)
+        if model is not None:
+            self._tell({"subtype": "set_model", "model": model})
+            self._launch = attrs.evolve(self._launch, model=model)
+        if reasoning is not None:
+            settings = {"effortLevel": reasoning}
+            self._tell({"subtype": "apply_flag_settings", "settings": settings})
+            self._launch = attrs.evolve(self._launch, effort=reasoning)
 
     def close(self) -> None:
         """Interrupt what runs, then end the process and all that it started."""
@@ -135,6 +193,8 @@ class ClaudeCodeSession:
             if self._peer is not None:
                 self._peer.stop(self._stop)
         finally:
+            if self._files is not None:
+                self._files.close()
             if self._hold is not None:
                 self._hold.release()
             self._gone.set()
@@ -157,23 +217,15 @@ class ClaudeCodeSession:
             self._background.add(task)
         with self._lock:
             turn = self._turn if self._turn and self._turn.runs_in(peer) else None
-            if turn is None and kind != "stream_event":
+            if turn is None and self._live and kind != "stream_event":
                 # Only the last of it: a background task may go on for hours.
                 self._late.append(line)
         if turn is not None:
             turn.receive(line)
 
-    def asked(self, peer: Peer, ask: Ask) -> None:
-        """Answer a request of claude's; see `caw_provider_claude_code.control.Owner`."""
-        denied = permissions.answer(ask)
-        if not denied:
-            return
-        with self._lock:
-            turn = self._turn if self._turn and self._turn.runs_in(peer) else None
-            if turn is None:
-                self._notices.append(f"claude asked between two prompts and was told no ({denied})")
-        if turn is not None:
-            turn.declined(text(ask.request, "tool_use_id"), denied)
+    def asked(self, peer: Peer, ask: Ask) -> None:  # noqa: ARG002 - an Ask knows its peer
+        """Settle a request of claude's; see `caw_provider_claude_code.control.Owner`."""
+        self._asking.take(ask)
 
     def ended(self, peer: Peer, error: ProcessError) -> None:
         """Take note that claude is gone; see `caw_provider_claude_code.control.Owner`."""
@@ -182,10 +234,18 @@ class ClaudeCodeSession:
         if turn is not None and turn.runs_in(peer):
             turn.process_ended(error)
 
+    def _declined(self, call_id: str, what: str) -> None:
+        with self._lock:
+            turn = self._turn
+            if turn is None and what:
+                self._notices.append(f"claude asked between two prompts and was told no ({what})")
+        if turn is not None:
+            turn.declined(call_id, what)
+
     # ---------------------------------------------------------------------------------- one turn
 
     def _begin(self) -> RunningTurn:
-        turn = RunningTurn(self._plan, keep_raw=self._request.keep_raw)
+        turn = RunningTurn(self._plan, keep_raw=self._request.keep_raw, live=self._live)
         with self._lock:
             if self._closed:
                 msg = "the claude session is closed"
@@ -197,15 +257,17 @@ class ClaudeCodeSession:
         return turn
 
     def _finish(self, turn: RunningTurn) -> None:
-        peer = self._running()
-        if turn.started and not turn.over.is_set():
+        peer = self._peer
+        if peer is not None and turn.started and not turn.over.is_set():
             # The caller left the iteration, or we gave up on a turn that claude goes on with.
             turn.interrupt()
             if not turn.over.wait(self._stop):
                 # What it still says could be taken for the answer to the next prompt.
                 peer.stop(self._stop)
         self._model = turn.model or self._model
-        if turn.started and turn.interrupted and peer.running:
+        if peer is not None and not self._live:
+            peer.stop(self._stop)
+        elif peer is not None and turn.started and turn.interrupted and peer.running:
             end_leftovers(
                 self._launch.mark, peer.pid, since=turn.since, background=self._background
             )
@@ -233,7 +295,9 @@ class ClaudeCodeSession:
 
     def _reopen(self) -> Iterator[Event]:
         """Make sure that claude runs; it may have crashed."""
-        if not self._running().running:
+        if not self._live:
+            self._start()
+        elif not self._running().running:
             self._start()
             yield Notice(
                 message="claude had ended; it was started again and the conversation was resumed",
@@ -242,35 +306,36 @@ class ClaudeCodeSession:
         while self._notices:
             yield Notice(message=self._notices.popleft(), level="warning")
 
-    def _conversation(self) -> str:
+    def _conversation(self) -> list[str]:
         if self._kept:
-            return f"--resume={resume_argument(self._launch.env, self._key, self._launch.cwd)}"
+            return [f"--resume={resume_argument(self._launch.env, self._key, self._launch.cwd)}"]
         # Claude writes a conversation down with its first prompt; until then it has none.
-        return f"--session-id={self._key}"
+        own = f"--session-id={self._key}"
+        if not self._origin:
+            return [own]
+        origin = resume_argument(self._launch.env, self._origin, self._launch.cwd)
+        return [f"--resume={origin}", "--fork-session", own]
+
+    def _use_one_process_a_turn(self) -> None:
+        """Go on without the control protocol; claude is started with the next prompt."""
+        if self._kept and not transcripts(self._launch.env, self._key):
+            raise gone("there is no file of that name")
+        self._live = False
+        self._files = StartFiles(self._request, self._launch.greeting)
+        self._notices.append(WITHOUT_CONTROL)
 
     def _start(self) -> None:
-        deadline = Deadline("start", self._request.deadlines.start)
-        left = deadline.left
-        if not START_SLOTS.acquire(timeout=-1 if left is None else left):
-            raise deadline.error("Other sessions were still starting.")
-        try:
-            self._last_words = {}
-            self._at_work = False
-            self._meter = Meter()
-            peer = Peer(
-                self._launch.argv(self._conversation()),
-                cwd=self._launch.cwd,
-                env=self._launch.env,
-                owner=self,
+        self._last_words = {}
+        self._at_work = False
+        self._meter = Meter()
+        if self._files is not None:
+            peer = start_once(self._launch, [*self._files.flags, *self._conversation()], self)
+        else:
+            started = start_live(
+                self._launch, self._conversation(), self._request, self, lambda: self._last_words
             )
-            try:
-                greeting = dict(self._launch.greeting)
-                check_greeting(peer.call(greeting, timeout=deadline.left), self._request)
-            except BaseException as error:
-                peer.stop(self._stop)
-                raise self._explain(error, deadline) from error
-        finally:
-            START_SLOTS.release()
+            peer, self._models = started.peer, started.models
+            self._notices.extend(started.problems)
         with self._lock:
             closed = self._closed
             if not closed:
@@ -280,18 +345,27 @@ class ClaudeCodeSession:
             msg = "the claude session was closed while claude was starting"
             raise SessionStateError(msg)
 
-    def _explain(self, error: BaseException, deadline: Deadline) -> BaseException:
-        if isinstance(error, ControlError):
-            return ProtocolError(f"claude refused the handshake: {error}", provider=NAME)
-        if isinstance(error, ProcessError):
-            return start_failure(error, self._last_words)
-        if isinstance(error, TimeoutError) and not isinstance(error, CawError):
-            return deadline.error("claude did not answer the handshake.")
-        return error
+    def _tell(self, request: dict[str, JSON]) -> None:
+        """Have a running claude change something; one that is started later is told then."""
+        peer = self._peer
+        if not self._live or peer is None or not peer.running:
+            return
+        try:
+            peer.call(request, timeout=self._request.deadlines.start)
+        except (ControlError, TimeoutError) as error:
+            msg = f"claude did not accept {text(request, 'subtype')}: {error}"
+            raise ProviderError(msg, provider=NAME) from error
 
 
-def open_session(request: StartRequest, key: str | None = None) -> ClaudeCodeSession:
+def open_session(
+    request: StartRequest, key: str | None = None, *, origin: str | None = None
+) -> ClaudeCodeSession:
     """Open a session, with a new conversation or with an existing one.
+
+    Args:
+        request: what was asked for.
+        key: the conversation to continue.
+        origin: the conversation whose history a new one begins with.
 
     Raises:
         ConfigError: an option cannot be understood, or claude would refuse it.
@@ -299,9 +373,9 @@ def open_session(request: StartRequest, key: str | None = None) -> ClaudeCodeSes
         NotResumableError: claude does not have the conversation.
         SessionBusyError: another session of caw has it open.
     """
-    session = ClaudeCodeSession(prepare(request), request)
+    session = ClaudeCodeSession(request)
     try:
-        session.open(key)
+        session.open(key, origin)
     except BaseException:
         session.close()
         raise

@@ -9,10 +9,12 @@ from __future__ import annotations
 import re
 import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+_LONGEST_NAME: Final = 200
 
 
 def config_dir(env: Mapping[str, str]) -> Path:
@@ -41,8 +43,20 @@ def resume_argument(env: Mapping[str, str], key: str, cwd: Path) -> str:
     Claude looks for an id only among the conversations of the folder that it runs in; a file it
     takes from anywhere.
     """
-    folder = re.sub(r"[^a-zA-Z0-9]", "-", str(cwd.resolve()))
     files = transcripts(env, key)
-    if not files or any(file.parent.name == folder for file in files):
+    if not files or any(file.parent.name == _folder_name(cwd) for file in files):
         return key
     return str(files[0].absolute())
+
+
+def project_folders(env: Mapping[str, str], cwd: Path) -> list[Path]:
+    """Return the folders in which the conversations of *cwd* may lie; not all may be its own."""
+    name = _folder_name(cwd)
+    if len(name) <= _LONGEST_NAME:
+        return [config_dir(env) / "projects" / name]
+    # A longer name is cut off, and something is put behind it.
+    return list((config_dir(env) / "projects").glob(f"{name[:_LONGEST_NAME]}*"))
+
+
+def _folder_name(cwd: Path) -> str:
+    return re.sub(r"[^a-zA-Z0-9]", "-", str(cwd.resolve()))

@@ -9,7 +9,7 @@ only where nothing else is there.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import attrs
 
@@ -19,6 +19,8 @@ from caw_provider_claude_code.fields import decimal, mapping, number
 
 if TYPE_CHECKING:
     from caw_core.blocks import JSON
+
+_COUNTS: Final = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens")
 
 
 class Meter:
@@ -30,6 +32,21 @@ class Meter:
     def __init__(self) -> None:
         self._models: dict[str, UsageStats] = {}
         self._cost = 0.0
+        self._ahead = UsageStats()
+
+    def answered(self, begun: dict[str, JSON], ended: dict[str, JSON]) -> list[UsageReported]:
+        """Return what one answer of the model used, ahead of the turn's ``result``.
+
+        Args:
+            begun: the ``usage`` of its ``message_start``.
+            ended: the ``usage`` of its ``message_delta``, whose counts replace those.
+        """
+        # 0 and not None, which would make the turn's sum unknown; the cost follows.
+        usage = attrs.evolve(tokens_of({**begun, **ended}), cost_usd=0.0, cost_source="reported")
+        if not usage.total_tokens:
+            return []
+        self._ahead = self._ahead + usage
+        return [UsageReported(usage=usage)]
 
     def read(self, result: dict[str, JSON], model: str) -> list[UsageReported]:
         """Return what was used since the last ``result`` that was read.
@@ -48,10 +65,23 @@ class Meter:
         if not used and not totals:
             used = {model: self._turns_own(mapping(result, "usage"), cost)}
         self._cost = self._cost if cost is None else cost
-        return _reports(used, model)
+        return _reports(self._rest(used, model), model)
+
+    def _rest(self, used: dict[str, UsageStats], model: str) -> dict[str, UsageStats]:
+        """Take away what was reported ahead, from the conversation's own model first."""
+        rest = {}
+        for name in sorted(used, key=lambda name: name != model):
+            both = {
+                count: min(getattr(used[name], count), getattr(self._ahead, count))
+                for count in _COUNTS
+            }
+            rest[name] = _less(used[name], both)
+            self._ahead = _less(self._ahead, both)
+        self._ahead = UsageStats()
+        return rest
 
     def _turns_own(self, counted: dict[str, JSON], cost: float | None) -> UsageStats:
-        usage = _turn_usage(counted)
+        usage = tokens_of(counted)
         if not usage.total_tokens or cost is None:
             return usage
         spent = max(0.0, cost - self._cost)
@@ -74,6 +104,11 @@ class Meter:
         )
 
 
+def _less(usage: UsageStats, counts: dict[str, int]) -> UsageStats:
+    left = {name: getattr(usage, name) - count for name, count in counts.items()}
+    return attrs.evolve(usage, **left)
+
+
 def _reports(used: dict[str, UsageStats], model: str) -> list[UsageReported]:
     reports = [
         UsageReported(
@@ -82,7 +117,7 @@ def _reports(used: dict[str, UsageStats], model: str) -> list[UsageReported]:
             extra={"model": name} if name else {},
         )
         for name, usage in used.items()
-        if usage.total_tokens
+        if usage.total_tokens or usage.cost_usd
     ]
     if not reports:
         return [UsageReported(usage=UsageStats(), model=model)] if model else []
@@ -105,7 +140,8 @@ def _counted(counted: dict[str, JSON]) -> UsageStats:
     )
 
 
-def _turn_usage(counted: dict[str, JSON]) -> UsageStats:
+def tokens_of(counted: dict[str, JSON]) -> UsageStats:
+    """Return the counts in a ``usage`` of the Messages API, which knows no cost."""
     return UsageStats(
         input_tokens=number(counted, "input_tokens") or 0,
         output_tokens=number(counted, "output_tokens") or 0,
