@@ -49,31 +49,32 @@ def wait_unreaped(pid: int) -> bool:
     return True
 
 
-def marked_pids(marker: str) -> list[int]:
-    """Return the processes whose ``CAW_PROCESS_ID`` names *marker*, Linux only.
+def marked_pids(marker: str, variable: str = MARKER) -> list[int]:
+    """Return the processes whose environment names *marker* in *variable*, Linux only.
 
     A shell that an agent started may have a group of its own; its environment still tells whose
     it is. Elsewhere the list is empty and the group must do.
     """
-    variable, wanted = f"{MARKER}=".encode(), marker.encode()
+    beginning, wanted = f"{variable}=".encode(), marker.encode()
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             environ = (entry / "environ").read_bytes()
-            if any(item.startswith(variable) and wanted in item for item in environ.split(b"\0")):
+            if any(item.startswith(beginning) and wanted in item for item in environ.split(b"\0")):
                 found.append(int(entry.name))
     return found
 
 
-def kill_marked(marker: str, seconds: float = 1.0) -> None:
+def kill_marked(marker: str, seconds: float = 1.0, variable: str = MARKER) -> None:
     """End every process that `marked_pids` finds, and wait until they are gone.
 
     Args:
         marker: whose processes.
         seconds: how long to wait at most; a process in the kernel's hands cannot be hurried.
+        variable: the variable that holds the marker.
     """
     deadline = time.monotonic() + seconds
-    while pids := [pid for pid in marked_pids(marker) if pid != os.getpid()]:
+    while pids := [pid for pid in marked_pids(marker, variable) if pid != os.getpid()]:
         for pid in pids:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, getattr(signal, "SIGKILL", signal.SIGTERM))
