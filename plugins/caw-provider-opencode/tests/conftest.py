@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from caw_core import Agent
 from caw_core.deadlines import Deadlines
 from caw_core.fold import TurnFold
 from caw_core.provider import Prompt, ResumeRequest, StartRequest
@@ -33,6 +34,8 @@ PRICED = {
     "name": "priced",
     "tool_call": True,
     "reasoning": True,
+    "attachment": True,
+    "modalities": {"input": ["text", "image"], "output": ["text"]},
     "limit": {"context": 200_000, "output": 32_000},
     "cost": {"input": 1, "output": 2},
     "variants": {"high": {"reasoningEffort": "high"}},
@@ -70,6 +73,12 @@ class Desk:
     ) -> OpencodeSession:
         request = ResumeRequest(resume_key=str(key), **self.settings(**changes))
         return self._kept((provider or self.provider).resume_session(request=request))
+
+    def agent(self, **changes: Any) -> Agent:
+        settings = self.settings(**changes)
+        del settings["session_id"]
+        deadlines = settings.pop("deadlines")
+        return Agent("opencode", deadlines=deadlines, **settings)
 
     def _kept(self, session: ProviderSession) -> OpencodeSession:
         assert isinstance(session, OpencodeSession)

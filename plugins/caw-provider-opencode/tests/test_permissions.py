@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from caw_provider_opencode.permissions import session_rules
+from caw_provider_opencode.permissions import Leave, last_action, session_rules
 from caw_testkit.modelserver import call, reply, text
 
 if TYPE_CHECKING:
@@ -36,27 +36,24 @@ def _touch(file: Path) -> Any:
 
 
 def _outcome(rules: list[dict[str, Any]], permission: str, pattern: str) -> str:
-    from fnmatch import fnmatchcase
+    return last_action(rules, permission, pattern)
 
-    found = [
-        rule["action"]
-        for rule in rules
-        if fnmatchcase(permission, rule["permission"]) and fnmatchcase(pattern, rule["pattern"])
-    ]
-    return str(found[-1])
+
+def _rules(mode: Any, own_folder: str = "", **leave: Any) -> list[dict[str, Any]]:
+    return session_rules(DEFAULTS, Leave(permissions=mode, **leave), own_folder)
 
 
 @pytest.mark.parametrize("mode", ["read-only", "ask", "auto-edit"])
 @pytest.mark.parametrize("tool", ["bash", "webfetch", "task", "server_tool", "question"])
 def test_what_a_mode_does_not_name_is_denied(mode: Any, tool: str) -> None:
-    assert _outcome(session_rules(DEFAULTS, mode, ""), tool, "x") == "deny"
+    assert _outcome(_rules(mode), tool, "x") == "deny"
 
 
 @pytest.mark.parametrize(
     ("mode", "action"), [("read-only", "deny"), ("ask", "deny"), ("auto-edit", "allow")]
 )
 def test_edits_are_allowed_where_the_mode_says_so(mode: Any, action: str) -> None:
-    assert _outcome(session_rules(DEFAULTS, mode, ""), "edit", "a.txt") == action
+    assert _outcome(_rules(mode), "edit", "a.txt") == action
 
 
 def test_rules_of_the_user_are_never_widened() -> None:
@@ -65,14 +62,18 @@ def test_rules_of_the_user_are_never_widened() -> None:
         {"permission": "edit", "pattern": "*", "action": "deny"},
         {"permission": "bash", "pattern": "rm *", "action": "deny"},
     ]
-    assert _outcome(session_rules(mine, "auto-edit", ""), "edit", "a.txt") == "deny"
-    assert _outcome(session_rules(mine, "full", ""), "bash", "rm x") == "deny"
-    assert _outcome(session_rules(mine, "read-only", ""), "read", "a.env") == "deny"
-    assert _outcome(session_rules(mine, "full", ""), "read", "a.env") == "ask"
+    assert (
+        _outcome(session_rules(mine, Leave(permissions="auto-edit"), ""), "edit", "a.txt") == "deny"
+    )
+    assert _outcome(session_rules(mine, Leave(permissions="full"), ""), "bash", "rm x") == "deny"
+    assert (
+        _outcome(session_rules(mine, Leave(permissions="read-only"), ""), "read", "a.env") == "deny"
+    )
+    assert _outcome(session_rules(mine, Leave(permissions="full"), ""), "read", "a.env") == "ask"
 
 
 def test_only_opencodes_own_folder_is_open_besides() -> None:
-    rules = session_rules(DEFAULTS, "read-only", "/data")
+    rules = _rules("read-only", "/data")
     assert _outcome(rules, "external_directory", "/etc/*") == "deny"
     assert _outcome(rules, "external_directory", "/data/tool-output/x") == "allow"
 

@@ -13,9 +13,9 @@ import pytest
 
 from caw_core.errors import NotResumableError, SessionBusyError
 from caw_core.events import Notice
+from caw_core.locks import ConversationLock
 from caw_core.trajectory import Trajectory
 from caw_provider_opencode import OpencodeProvider
-from caw_provider_opencode.lock import SessionLock
 from caw_testkit.modelserver import echo
 
 if TYPE_CHECKING:
@@ -132,19 +132,19 @@ def test_key_is_read_from_records_old_and_new(record: dict[str, Any], key: str |
 
 
 def test_lock_is_free_again_once_released() -> None:
-    lock = SessionLock("test", "ses_a")
+    lock = ConversationLock("test", "ses_a")
     with pytest.raises(SessionBusyError):
-        SessionLock("test", "ses_a")
+        ConversationLock("test", "ses_a")
     lock.release()
     lock.release()
-    SessionLock("test", "ses_a").release()
+    ConversationLock("test", "ses_a").release()
 
 
 def test_lock_names_the_process_that_holds_it() -> None:
-    lock = SessionLock("test", "ses_b")
+    lock = ConversationLock("test", "ses_b")
     code = (
-        "from caw_provider_opencode.lock import SessionLock\n"
-        "try:\n    SessionLock('test', 'ses_b')\nexcept Exception as error:\n"
+        "from caw_core.locks import ConversationLock\n"
+        "try:\n    ConversationLock('test', 'ses_b')\nexcept Exception as error:\n"
         "    print(error.holder)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import attrs
 
@@ -17,12 +17,19 @@ from caw_core.errors import (
 )
 from caw_provider_opencode.client import NOT_FOUND, route
 from caw_provider_opencode.errors import NAME, ended
-from caw_provider_opencode.fields import mapping, objects, text
-from caw_provider_opencode.permissions import session_rules
+from caw_provider_opencode.fields import mapping, objects, strings, text
+from caw_provider_opencode.models import effort_notice
+from caw_provider_opencode.permissions import (
+    EXTERNAL,
+    Leave,
+    last_action,
+    permission_of,
+    session_rules,
+)
 from caw_provider_opencode.readiness import data_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from caw_core.blocks import JSON
@@ -31,16 +38,18 @@ if TYPE_CHECKING:
     from caw_provider_opencode.live import LiveServer
     from caw_provider_opencode.server import Deadline
 
+_T = TypeVar("_T")
 _SESSION_ID: Final = re.compile(r"ses_[0-9A-Za-z]{1,64}")
 
 
 @attrs.frozen(kw_only=True)
 class Conversation:
-    """A session of opencode's: its id, its folder, and the agent that answers in it."""
+    """A session of opencode's: its id, its folder, its agent, and the names of the tool servers."""
 
     id: str
     directory: str
     agent: str
+    servers: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()
 
 
@@ -61,6 +70,7 @@ class Opener:
         self._request = request
         self._env = env
         self._deadline = deadline
+        self._leave = Leave.of(request)
 
     def start(self) -> Conversation:
         """Open a new session.
@@ -75,7 +85,7 @@ class Opener:
             "POST",
             route("session", directory=directory),
             # With a title of ours opencode does not ask a model for one.
-            {"title": f"caw {self._request.session_id}", "permission": self._rules(agent)},
+            {"title": self._title, "permission": self._rules(agent, directory)},
         )
         return self._opened(answer, agent)
 
@@ -90,12 +100,31 @@ class Opener:
         found = self.find(session_id)
         directory = text(found.data, "directory")
         agent = self._agent(directory, text(found.data, "agent"))
-        rules = self._rules(agent)
+        rules = self._rules(agent, directory)
         # opencode appends what a PATCH brings, and the last rule counts.
         if objects(found.data, "permission")[-len(rules) :] != rules:
             path = route("session", session_id, directory=directory)
             found = self._call("PATCH", path, {"permission": rules})
         return self._opened(found, agent)
+
+    def fork(self, session_id: str, agent_name: str) -> Conversation:
+        """Open a new session that begins with the history of another.
+
+        Raises:
+            NotResumableError: opencode does not have the other one.
+            ProviderError: opencode refused, ended, or did not answer in time.
+        """
+        directory = text(self.find(session_id).data, "directory")
+        forked = self._call("POST", route("session", session_id, "fork", directory=directory), {})
+        agent = self._agent(directory, agent_name)
+        path = route("session", text(forked.data, "id"), directory=directory)
+        # The copy has no rules.
+        change = {"title": self._title, "permission": self._rules(agent, directory)}
+        return self._opened(self._call("PATCH", path, change) if forked.ok else forked, agent)
+
+    @property
+    def _title(self) -> str:
+        return f"caw {self._request.session_id}"
 
     def find(self, session_id: str) -> Answer:
         """Look an existing session up, and change nothing about it.
@@ -112,26 +141,6 @@ class Opener:
             msg = f"opencode does not have the conversation: {found.message}"
             raise NotResumableError(msg, provider=NAME)
         return found
-
-    def _unknown_effort(self, directory: str) -> str:
-        """Say that the model does not know the effort that was asked for, or return ``""``.
-
-        opencode 1.18.33 passes over a ``variant`` that the model does not have.
-        """
-        wanted = self._request.reasoning
-        service, _, name = (self._request.model or "").partition("/")
-        if not wanted or not name:
-            return ""
-        # The answer holds keys in clear, so nothing else of it is kept.
-        answer = self._call("GET", route("config", "providers", directory=directory))
-        for provider in objects(answer.data, "providers"):
-            model = mapping(mapping(provider, "models"), name)
-            if text(provider, "id") == service and model:
-                known = mapping(model, "variants")
-                if wanted not in known:
-                    efforts = ", ".join(known) or "none"
-                    return f"{service}/{name} has no effort {wanted!r}; it knows: {efforts}"
-        return ""
 
     def _agent(self, directory: str, last: str = "") -> dict[str, JSON]:
         """Return the agent to use: the caller's choice, the conversation's last, or the default."""
@@ -152,17 +161,40 @@ class Opener:
         # The default one comes first.
         return agents[0]
 
-    def _rules(self, agent: Mapping[str, JSON]) -> list[dict[str, JSON]]:
-        rules = objects(agent, "permission")
-        return session_rules(rules, self._request.permissions, str(data_folder(self._env)))
+    def _rules(self, agent: Mapping[str, JSON], directory: str) -> list[dict[str, JSON]]:
+        own_folder = str(data_folder(self._env))
+        known: list[str] = []
+        if self._leave.tools is not None and self._leave.is_open:
+            tools = self._call("GET", route("experimental", "tool", "ids", directory=directory))
+            known += [permission_of(tool) for tool in strings({"ids": tools.data}, "ids")]
+            known += [f"{name}_*" for name in self._servers(directory)]
+        return session_rules(objects(agent, "permission"), self._leave, own_folder, known)
+
+    def _servers(self, directory: str) -> tuple[str, ...]:
+        answer = self._call("GET", route("mcp", directory=directory))
+        return tuple(mapping({"servers": answer.data}, "servers"))
+
+    def _connect(self, directory: str) -> Sequence[str]:
+        return self._bounded(
+            "POST /mcp",
+            lambda: self._live.tool_servers.connect(
+                self._live.client, directory, self._deadline.left
+            ),
+        )
 
     def _call(self, method: str, path: str, body: JSON = None) -> Answer:
+        return self._bounded(
+            f"{method} {path}",
+            lambda: self._live.client.call(method, path, body, timeout=self._deadline.left),
+        )
+
+    def _bounded(self, what: str, ask: Callable[[], _T]) -> _T:
         try:
-            return self._live.client.call(method, path, body, timeout=self._deadline.left)
+            return ask()
         except CawError:
             raise
         except TimeoutError as error:
-            raise self._deadline.error(f"opencode did not answer {method} {path}.") from error
+            raise self._deadline.error(f"opencode did not answer {what}.") from error
         except OSError as error:
             raise lost(self._live, error) from error
 
@@ -171,15 +203,29 @@ class Opener:
         if not answer.ok or not session_id:
             msg = f"opencode did not open the session: {answer.message}"
             raise ProviderError(msg, provider=NAME)
-        notices = [self._unknown_effort(directory)]
+        notices = [*self._connect(directory), self._unknown_effort(directory)]
+        rules = objects(agent, "permission")
+        notices += [
+            f"opencode's configuration forbids the folder {folder[:-2]}"
+            for folder in self._leave.folders
+            if last_action(rules, EXTERNAL, folder) == "deny"
+        ]
         if not _same_folder(directory, self._request.cwd):
             notices.append(f"opencode goes on in the conversation's own folder, {directory}")
         return Conversation(
             id=session_id,
             directory=directory,
             agent=text(agent, "name"),
+            servers=self._servers(directory),
             notices=tuple(filter(None, notices)),
         )
+
+    def _unknown_effort(self, directory: str) -> str:
+        if not self._request.reasoning or not self._request.model:
+            return ""
+        # The answer holds keys in clear, so nothing else of it is kept.
+        providers = self._call("GET", route("config", "providers", directory=directory)).data
+        return effort_notice(providers, self._request.model, self._request.reasoning)
 
 
 def _same_folder(one: str, other: Path) -> bool:
@@ -195,18 +241,3 @@ def lost(live: LiveServer, error: OSError) -> ProcessError | ProtocolError:
     if live.wait_gone(1.0) or not live.running:
         return ended(live.exit_error("opencode ended"))
     return ProtocolError(f"opencode dropped the connection: {error!r}", provider=NAME)
-
-
-def model_of(name: str | None) -> dict[str, JSON]:
-    """Return the body's member for a model, empty for the agent's default.
-
-    Raises:
-        ConfigError: the name does not say which service the model belongs to.
-    """
-    if not name:
-        return {}
-    service, slash, model = name.partition("/")
-    if not slash or not service or not model:
-        msg = f"opencode's models are named 'provider/model', such as 'openai/gpt-5', not {name!r}"
-        raise ConfigError(msg)
-    return {"model": {"providerID": service, "modelID": model}}

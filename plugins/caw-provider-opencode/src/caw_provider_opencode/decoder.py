@@ -26,10 +26,12 @@ from caw_core.usage import UsageStats
 from caw_provider_opencode import parts
 from caw_provider_opencode.errors import Retry
 from caw_provider_opencode.fields import mapping, number, objects, text
+from caw_provider_opencode.permissions import FORM
 from caw_provider_opencode.sse import parse_message
+from caw_provider_opencode.tool_servers import display_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
     from caw_core.blocks import JSON
     from caw_provider_opencode.sse import Message
@@ -72,7 +74,7 @@ class _Text:
 class _Tool:
     """A tool call: how far it was told of."""
 
-    named: bool = False
+    named: bool
     output: str = ""
     finished: bool = False
 
@@ -105,16 +107,23 @@ class TurnDecoder:
         session_id: opencode's id of the session; other ids are its subagents'.
         since_ms: when the turn began, in milliseconds since 1970; older messages belong to
             earlier turns, which opencode still updates when they are over.
+        servers: the names of the tool servers, whose tools are told as ``server.tool``.
         clock: the time in seconds since 1970.
     """
 
     def __init__(
-        self, session_id: str, *, since_ms: int = 0, clock: Callable[[], float] = time.time
+        self,
+        session_id: str,
+        *,
+        since_ms: int = 0,
+        servers: Collection[str] = (),
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self.error: Properties = {}
         self.retry: Retry | None = None
         self._session = session_id
         self._since = since_ms
+        self._servers = servers
         self._clock = clock
         self._answers: dict[str, _Answer] = {}
         self._texts: dict[str, _Text] = {}
@@ -293,19 +302,20 @@ class TurnDecoder:
     def _tool(self, part: Properties) -> Iterator[Event]:
         call_id, state = text(part, "callID"), mapping(part, "state")
         tool = self._tools.get(call_id)
-        if tool is not None and tool.finished:
+        # The answer in a form that was asked for comes with the message as well.
+        if (tool is not None and tool.finished) or text(part, "tool") == FORM:
             return
-        given = mapping(state, "input")
+        given, name = mapping(state, "input"), display_name(text(part, "tool"), self._servers)
         if tool is None:
             tool = self._tools[call_id] = _Tool(named=bool(given))
-            yield ToolStarted(call_id=call_id, name=text(part, "tool"), arguments=given)
+            yield ToolStarted(call_id=call_id, name=name, arguments=given)
         elif given and not tool.named:
             tool.named = True
             delta = json.dumps(given, ensure_ascii=False)
             yield ToolArguments(call_id=call_id, delta=delta)
         if text(state, "status") in parts.FINAL:
             tool.finished = True
-            yield parts.tool_finished(part)
+            yield attrs.evolve(parts.tool_finished(part), name=name)
             yield from parts.file_changes(part)
             plan = parts.plan(part)
             if plan is not None:

@@ -26,12 +26,20 @@ from caw_provider_opencode.fields import mapping, number, text
 
 if TYPE_CHECKING:
     from caw_core.blocks import JSON
+    from caw_core.trajectory import StopReason
 
 NAME: Final = "opencode"
 INSTALL_HINT: Final = "Install it with: npm install -g opencode-ai"
 ABORTED: Final = "MessageAbortedError"
 OUTPUT_LENGTH: Final = "MessageOutputLengthError"
 CONTENT_FILTER: Final = "ContentFilterError"
+
+FINISHES: Final[dict[str, StopReason]] = {
+    "stop": "end_turn",
+    "length": "max_tokens",
+    "content-filter": "refusal",
+}
+"""What a message says of its end, as the reason why the turn stopped."""
 
 _AUTH_HINT: Final = "Log in with `opencode auth login`, or set the key of the model's provider."
 _AUTH_STATUSES: Final = frozenset({401, 403})

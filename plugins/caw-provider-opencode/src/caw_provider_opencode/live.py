@@ -16,6 +16,7 @@ from caw_provider_opencode.client import USER, Client
 from caw_provider_opencode.errors import INSTALL_HINT, NAME
 from caw_provider_opencode.fields import mapping, text
 from caw_provider_opencode.sse import parse_message
+from caw_provider_opencode.tool_servers import Given, ToolServers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,13 +55,17 @@ class LiveServer:
         program: the native program.
         env: its whole environment, without a password.
         cwd: the folder to start it in.
+        servers: the tool servers of all its sessions.
 
     Raises:
         ProgramNotFoundError: there is no such program.
         ProcessError: it could not be started.
     """
 
-    def __init__(self, program: str, *, env: Mapping[str, str], cwd: Path) -> None:
+    def __init__(
+        self, program: str, *, env: Mapping[str, str], cwd: Path, servers: Given = ()
+    ) -> None:
+        self.tool_servers = ToolServers(servers)
         self._lock = threading.Lock()
         self._sinks: dict[str, Sink] = {}
         self._end: ProcessError | None = None

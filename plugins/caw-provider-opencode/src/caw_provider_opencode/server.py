@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from pathlib import Path
@@ -12,9 +13,10 @@ import attrs
 from caw_core.errors import CawError, DeadlineError, ProcessError, ProtocolError
 from caw_provider_opencode.errors import NAME, ended
 from caw_provider_opencode.live import LiveServer
+from caw_provider_opencode.tool_servers import Given
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 
 @attrs.frozen(kw_only=True)
@@ -25,15 +27,17 @@ class Launch:
         program: the program's path.
         env: its whole environment, configuration included; it holds keys, so it is not part of
             ``repr``.
+        servers: the tool servers of all its sessions; they hold secrets too.
     """
 
     program: str
     env: tuple[tuple[str, str], ...] = attrs.field(repr=False)
+    servers: Given = attrs.field(default=(), repr=False)
 
     @classmethod
-    def of(cls, program: Path, env: Mapping[str, str]) -> Launch:
+    def of(cls, program: Path, env: Mapping[str, str], servers: Given = ()) -> Launch:
         """Make a value that can be compared and hashed."""
-        return cls(program=str(program), env=tuple(sorted(env.items())))
+        return cls(program=str(program), env=tuple(sorted(env.items())), servers=servers)
 
 
 class Deadline:
@@ -93,7 +97,12 @@ class SharedServer:
     def _start(self, deadline: Deadline, stop_seconds: float) -> LiveServer:
         # Not a session's folder: it may go away, and opencode would read settings from it for all.
         root = Path(Path.cwd().anchor)
-        live = LiveServer(self._launch.program, env=dict(self._launch.env), cwd=root)
+        live = LiveServer(
+            self._launch.program,
+            env=dict(self._launch.env),
+            cwd=root,
+            servers=self._launch.servers,
+        )
         try:
             live.wait_ready(deadline.left)
         except BaseException as error:
@@ -127,6 +136,15 @@ class ServerPool:
             server = self._servers.setdefault(launch, SharedServer(launch))
             server.users += 1
             return server
+
+    @contextlib.contextmanager
+    def lent(self, launch: Launch, deadline: Deadline, stop_seconds: float) -> Iterator[LiveServer]:
+        """Lend the server that *launch* describes; errors as in `SharedServer.live`."""
+        server = self.enter(launch)
+        try:
+            yield server.live(deadline, stop_seconds)
+        finally:
+            self.leave(server, stop_seconds)
 
     def leave(self, server: SharedServer, step_seconds: float) -> None:
         """Count one user less; the last one ends the process."""

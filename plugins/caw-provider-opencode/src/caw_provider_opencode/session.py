@@ -5,14 +5,25 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Final
 
-from caw_core.errors import SessionBusyError, SessionStateError
+import attrs
+
+from caw_core.errors import (
+    CawError,
+    ProtocolError,
+    SessionBusyError,
+    SessionStateError,
+    UnsupportedError,
+)
 from caw_core.events import Event, Notice
-from caw_provider_opencode.conversations import Opener, model_of
+from caw_core.locks import ConversationLock
+from caw_provider_opencode import inputs
+from caw_provider_opencode.client import route
+from caw_provider_opencode.conversations import Opener, lost
 from caw_provider_opencode.desk import RequestDesk
 from caw_provider_opencode.errors import NAME
-from caw_provider_opencode.fields import mapping, text
-from caw_provider_opencode.lock import SessionLock
-from caw_provider_opencode.permissions import is_request
+from caw_provider_opencode.fields import mapping, objects, text
+from caw_provider_opencode.models import effort_notice, model_infos, model_of
+from caw_provider_opencode.requests import is_request
 from caw_provider_opencode.server import Deadline
 from caw_provider_opencode.turn import RunningTurn
 
@@ -21,7 +32,7 @@ if TYPE_CHECKING:
 
     from caw_core.blocks import JSON
     from caw_core.errors import ProcessError
-    from caw_core.provider import Prompt, StartRequest
+    from caw_core.provider import ModelInfo, Prompt, StartRequest
     from caw_provider_opencode.conversations import Conversation
     from caw_provider_opencode.live import LiveServer
     from caw_provider_opencode.server import Launch, ServerPool, SharedServer
@@ -42,16 +53,18 @@ class OpencodeSession:
     def __init__(self, pool: ServerPool, launch: Launch, request: StartRequest) -> None:
         self._model = model_of(request.model)
         self._pool = pool
-        self._env = dict(launch.env)
+        self._launch = launch
         self._request = request
         self._stop = request.deadlines.stop
-        self._desk = RequestDesk(request.permissions, self._stop)
+        self._desk = RequestDesk(
+            request.permissions, request.permission_desk, self._stop, self.interrupt
+        )
         self._lock = threading.Lock()
         self._turn: RunningTurn | None = None
         self._notices: list[str] = []
         self._conversation: Conversation | None = None
         self._live: LiveServer | None = None
-        self._right: SessionLock | None = None
+        self._right: ConversationLock | None = None
         self._closed = False
         self._gone = threading.Event()
         self._server: SharedServer = pool.enter(launch)
@@ -66,17 +79,17 @@ class OpencodeSession:
         """The process id of the server."""
         return self._live.pid if self._live else None
 
-    def open(self, session_id: str | None = None) -> None:
-        """Open a new session, or the one that *session_id* names."""
+    def open(self, session_id: str | None = None, forked: Conversation | None = None) -> None:
+        """Open a new session, the one that *session_id* names, or a copy of *forked*."""
         deadline = Deadline("start", self._request.deadlines.start)
         live = self._server.live(deadline, self._stop)
-        opener = Opener(live, self._request, self._env, deadline)
+        opener = self._opener(live, deadline)
         if session_id is None:
-            conversation = opener.start()
-            self._right = SessionLock(NAME, conversation.id)
+            conversation = opener.fork(forked.id, forked.agent) if forked else opener.start()
+            self._right = ConversationLock(NAME, conversation.id)
         else:
             opener.find(session_id)
-            self._right = SessionLock(NAME, session_id)
+            self._right = ConversationLock(NAME, session_id)
             conversation = opener.resume(session_id)
         self._use(live, conversation)
 
@@ -89,7 +102,8 @@ class OpencodeSession:
                 yield Notice(message=notice, level="warning")
             self._notices.clear()
             live, conversation = self._opened()
-            yield from turn.run(live, conversation, self._body(conversation, prompt))
+            body = self._command(conversation, prompt) or self._body(conversation, prompt)
+            yield from turn.run(live, conversation, body)
         finally:
             self._finish(turn)
 
@@ -99,6 +113,44 @@ class OpencodeSession:
             turn = self._turn
         if turn is not None:
             turn.interrupt()
+        self._desk.withdraw_all()
+
+    def steer(self, prompt: Prompt) -> bool:
+        """Say *prompt* into the running turn; see `caw_core.provider.SteerableSession`."""
+        with self._lock:
+            turn = self._turn
+        if turn is None or self._conversation is None:
+            return False
+        return turn.steer(self._body(self._conversation, prompt))
+
+    def fork(self, request: StartRequest) -> OpencodeSession:
+        """Open a copy of this conversation; see `caw_core.provider.ForkableSession`."""
+        _, conversation = self._opened()
+        session = OpencodeSession(self._pool, self._launch, request)
+        return _opened_or_closed(session, forked=conversation)
+
+    def models(self) -> list[ModelInfo]:
+        """Return the models; see `caw_core.provider.ModelChoosingSession`."""
+        default = text(self._get("config"), "model")
+        return model_infos(self._get("config", "providers"), default)
+
+    def set_model(self, model: str | None, reasoning: str | None) -> None:
+        """Use another model; see `caw_core.provider.ModelChoosingSession`.
+
+        Raises:
+            ConfigError: the name does not say which service the model belongs to.
+        """
+        chosen = model_of(model)
+        self._request = attrs.evolve(
+            self._request,
+            model=model or self._request.model,
+            reasoning=reasoning or self._request.reasoning,
+        )
+        self._model = chosen or self._model
+        if self._request.model and self._request.reasoning:
+            providers = self._get("config", "providers")
+            notice = effort_notice(providers, self._request.model, self._request.reasoning)
+            self._notices += filter(None, [notice])
 
     def close(self) -> None:
         """Abort what runs and let go of the session; the last one ends the process."""
@@ -189,19 +241,64 @@ class OpencodeSession:
             turn.abandon()
         with self._lock:
             self._turn = None
+        self._desk.withdraw_all()
 
     def _body(self, conversation: Conversation, prompt: Prompt) -> dict[str, JSON]:
         body: dict[str, JSON] = {
             "agent": conversation.agent,
-            "parts": [{"type": "text", "text": prompt.text}],
+            "parts": inputs.message_parts(prompt, conversation.directory),
             **self._model,
         }
+        if prompt.output_schema is not None:
+            schema = dict(prompt.output_schema)
+            # opencode does not ask again itself (1.18.33, observed); the core does.
+            body["format"] = {"type": "json_schema", "schema": schema, "retryCount": 0}
         if self._request.system_prompt:
             # opencode does not keep it: it holds for the request that it comes with.
             body["system"] = self._request.system_prompt
         if self._request.reasoning:
             body["variant"] = self._request.reasoning
         return body
+
+    def _command(self, conversation: Conversation, prompt: Prompt) -> dict[str, JSON] | None:
+        """Return the body that runs the command of opencode's that *prompt* names, if it does."""
+        command = inputs.command_of(prompt)
+        if command is None:
+            return None
+        known = objects({"commands": self._get("command")}, "commands")
+        if command[0] not in [text(entry, "name") for entry in known]:
+            return None
+        if self._request.system_prompt or prompt.output_schema is not None:
+            msg = "opencode runs no command with a system prompt or an answer's form of ours"
+            raise UnsupportedError(msg, provider=NAME, options=("commands",))
+        body: dict[str, JSON] = {
+            "agent": conversation.agent,
+            "command": command[0],
+            "arguments": command[1],
+            "parts": inputs.file_parts(prompt.attachments),
+        }
+        if self._request.model:
+            body["model"] = self._request.model
+        if self._request.reasoning:
+            body["variant"] = self._request.reasoning
+        return body
+
+    def _get(self, *path: str) -> JSON:
+        live, conversation = self._opened()
+        deadline = Deadline("start", self._request.deadlines.start)
+        try:
+            where = route(*path, directory=conversation.directory)
+            answer = live.client.call("GET", where, timeout=deadline.left)
+        except CawError:
+            raise
+        except TimeoutError as error:
+            raise deadline.error(f"opencode did not answer GET {where}.") from error
+        except OSError as error:
+            raise lost(live, error) from error
+        if not answer.ok:
+            msg = f"opencode did not answer: {answer.message}"
+            raise ProtocolError(msg, provider=NAME)
+        return answer.data
 
     # ------------------------------------------------------------------------------- the process
 
@@ -210,6 +307,9 @@ class OpencodeSession:
             msg = "the opencode session was never opened"
             raise SessionStateError(msg)
         return self._live, self._conversation
+
+    def _opener(self, live: LiveServer, deadline: Deadline) -> Opener:
+        return Opener(live, self._request, dict(self._launch.env), deadline)
 
     def _use(self, live: LiveServer, conversation: Conversation) -> None:
         self._live, self._conversation = live, conversation
@@ -223,7 +323,7 @@ class OpencodeSession:
             return
         deadline = Deadline("start", self._request.deadlines.start)
         live = self._server.live(deadline, self._stop)
-        conversation = Opener(live, self._request, self._env, deadline).resume(conversation.id)
+        conversation = self._opener(live, deadline).resume(conversation.id)
         self._notices.clear()
         self._use(live, conversation)
         yield Notice(
@@ -243,9 +343,16 @@ def open_session(
         NotResumableError: opencode does not have the session.
         SessionBusyError: another process of caw's, or another session, has it open.
     """
-    session = OpencodeSession(pool, launch, request)
+    return _opened_or_closed(OpencodeSession(pool, launch, request), session_id)
+
+
+def _opened_or_closed(
+    session: OpencodeSession,
+    session_id: str | None = None,
+    forked: Conversation | None = None,
+) -> OpencodeSession:
     try:
-        session.open(session_id)
+        session.open(session_id, forked)
     except BaseException:
         session.close()
         raise

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from caw_core.errors import CawError, ProcessError, ProviderError, TurnInterruptedError
-from caw_core.events import Event, RawOutput, Retrying, TurnEnded
+from caw_core.events import Event, RawOutput, Retrying, StructuredDone, TurnEnded
 from caw_provider_opencode.client import Answer, PendingCall, route
 from caw_provider_opencode.conversations import lost
 from caw_provider_opencode.decoder import TurnDecoder
 from caw_provider_opencode.errors import (
     ABORTED,
     CONTENT_FILTER,
+    FINISHES,
     NAME,
     OUTPUT_LENGTH,
     ended,
@@ -25,14 +26,14 @@ from caw_provider_opencode.errors import (
     turn_error,
 )
 from caw_provider_opencode.fields import mapping, objects, text
-from caw_provider_opencode.permissions import is_request
+from caw_provider_opencode.requests import is_request, is_settled
 from caw_provider_opencode.sse import Message
+from caw_provider_opencode.steering import Spoken, later
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from caw_core.blocks import JSON
-    from caw_core.trajectory import StopReason
     from caw_provider_opencode.conversations import Conversation
     from caw_provider_opencode.desk import RequestDesk
     from caw_provider_opencode.live import LiveServer
@@ -43,11 +44,7 @@ _EVENTS_SECONDS: Final = 2.0
 """How long the events may lag behind the answer before the history is read instead."""
 
 _HISTORY_SECONDS: Final = 30.0
-_FINISHES: Final[dict[str, StopReason]] = {
-    "stop": "end_turn",
-    "length": "max_tokens",
-    "content-filter": "refusal",
-}
+_NO_FORM: Final = "StructuredOutputError"
 
 
 class _Closed:
@@ -100,6 +97,8 @@ class RunningTurn:
         self._call: PendingCall | None = None
         self._interrupt_wanted = False
         self._aborting = False
+        self._unanswered = 0
+        self._spoken = Spoken()
         self._answer: Answer | None = None
         self._answered_at = 0.0
         self._given_up: ProviderError | None = None
@@ -113,6 +112,7 @@ class RunningTurn:
 
     def receive(self, message: Message) -> None:
         """Take an event of this turn's session or of its subagents."""
+        self._spoken.receive(message)
         self._inbox.put(message)
 
     def missed(self) -> None:
@@ -129,6 +129,25 @@ class RunningTurn:
         with self._lock:
             self._interrupt_wanted = True
         self._abort()
+
+    def steer(self, body: dict[str, JSON]) -> bool:
+        """Say something more; False if that came too late.
+
+        opencode takes it up with its next call of the model, and does not end the turn before that
+        (1.18.33, observed). The turn is over when every request has its answer; so if opencode had
+        just come to its end, what it then does is part of the turn as well.
+        """
+        with self._lock:
+            if self._call is None or self.over.is_set() or self._aborting:
+                return False
+            self._unanswered += 1
+            live, conversation = self._live, self._conversation
+        if live is None or conversation is None:
+            return False
+        path = route("session", conversation.id, "message", directory=conversation.directory)
+        call = PendingCall(live.client, "POST", path, body)
+        self._spoken.send(lambda: self._start(call), self._stop)
+        return True
 
     def abandon(self) -> None:
         """Make the caller's iteration end with an error: the session is closed."""
@@ -164,6 +183,11 @@ class RunningTurn:
     def _folder(self) -> str:
         return self._conversation.directory if self._conversation else ""
 
+    def _start(self, call: PendingCall) -> None:
+        threading.Thread(
+            target=self._post, args=(call,), name="caw-opencode-prompt", daemon=True
+        ).start()
+
     def _post(self, call: PendingCall) -> None:
         try:
             answer = call.run()
@@ -174,7 +198,10 @@ class RunningTurn:
             self.over.set()
             self._inbox.put(_Failed(error))
         else:
-            self.over.set()
+            with self._lock:
+                self._unanswered -= 1
+                if not self._unanswered:
+                    self.over.set()
             self._inbox.put(answer)
 
     # ---------------------------------------------------------------- called in the caller's thread
@@ -184,41 +211,47 @@ class RunningTurn:
     ) -> Iterator[Event]:
         """Send the prompt and yield the turn's events, the last one a `TurnEnded`.
 
+        A body with a ``command`` has opencode run that command of its own.
+
         Raises:
             ProviderError: the turn failed, as precise a subclass as the facts allow.
             ConfigError: the prompt is no Unicode.
         """
-        path = route("session", conversation.id, "message", directory=conversation.directory)
-        decoder = TurnDecoder(conversation.id, since_ms=time.time_ns() // 1_000_000)
+        what = "command" if "command" in body else "message"
+        path = route("session", conversation.id, what, directory=conversation.directory)
+        decoder = TurnDecoder(
+            conversation.id,
+            since_ms=time.time_ns() // 1_000_000,
+            servers=conversation.servers,
+        )
         call = PendingCall(live.client, "POST", path, body)
         with self._lock:
             if self._interrupt_wanted:
                 self.over.set()
             else:
                 self._live, self._conversation, self._call = live, conversation, call
+                self._unanswered = 1
         if self.over.is_set():
             yield TurnEnded(stop_reason="cancelled")
             return
-        threading.Thread(
-            target=self._post, args=(call,), name="caw-opencode-prompt", daemon=True
-        ).start()
+        self._start(call)
         while not self._settled(decoder):
             try:
-                what = self._inbox.get(timeout=self._patience())
+                news = self._inbox.get(timeout=self._patience())
             except queue.Empty:
                 yield from self._catch_up(live, decoder)
                 break
-            yield from self._take(what, live, decoder)
-        yield from self._finish(live, decoder)
+            yield from self._take(news, live, decoder)
+        yield from self._finish(live, decoder, has_form="format" in body)
 
     def _patience(self) -> float | None:
-        if self._answer is None:
+        if self._answer is None or not self.over.is_set():
             return None
         return max(0.0, self._answered_at + _EVENTS_SECONDS - time.monotonic())
 
     def _settled(self, decoder: TurnDecoder) -> bool:
         """Tell whether the answer is there, and all that happened before it has been told."""
-        if self._answer is None:
+        if self._answer is None or not self.over.is_set() or not self._inbox.empty():
             return False
         if not self._answer.ok:
             return bool(decoder.error)
@@ -234,7 +267,7 @@ class RunningTurn:
             case Message():
                 yield from self._message_events(what, live, decoder)
             case Answer():
-                self._answer, self._answered_at = what, time.monotonic()
+                self._answer, self._answered_at = later(self._answer, what), time.monotonic()
             case _Missed():
                 yield from self._catch_up(live, decoder)
             case _Failed(error):
@@ -252,6 +285,9 @@ class RunningTurn:
         if is_request(message.type):
             yield from self._settle(live, message.type, message.properties)
             return
+        if is_settled(message.type):
+            yield from filter(None, [self._desk.settled(text(message.properties, "requestID"))])
+            return
         for event in decoder.decode(message):
             yield event
             if isinstance(event, Retrying):
@@ -264,7 +300,8 @@ class RunningTurn:
             self._abort()
 
     def _settle(self, live: LiveServer, kind: str, request: dict[str, JSON]) -> Iterator[Event]:
-        notice = self._desk.settle(live.client, self._folder, kind, request)
+        servers = self._conversation.servers if self._conversation else ()
+        notice = self._desk.settle(live.client, self._folder, kind, request, servers)
         if notice is not None:
             yield notice
 
@@ -306,7 +343,7 @@ class RunningTurn:
 
     # --------------------------------------------------------------------------------- the end
 
-    def _finish(self, live: LiveServer, decoder: TurnDecoder) -> Iterator[Event]:
+    def _finish(self, live: LiveServer, decoder: TurnDecoder, *, has_form: bool) -> Iterator[Event]:
         answer = self._answer or Answer(0, None)
         if answer.ok:
             # Events of earlier messages may still be on their way; the answer is the last one.
@@ -317,6 +354,11 @@ class RunningTurn:
         error = mapping(info, "error") or ({} if answer.ok else decoder.error)
         if not answer.ok and not error:
             error = {"name": "", "data": {"message": answer.message}}
+        if has_form:
+            if "structured" in info:
+                yield StructuredDone(value=info["structured"])
+            # The core has a look at the text, and asks again.
+            error = {} if text(error, "name") == _NO_FORM else error
         yield self._outcome(info, error)
 
     def _outcome(self, info: dict[str, JSON], error: dict[str, JSON]) -> TurnEnded:
@@ -327,8 +369,8 @@ class RunningTurn:
             return TurnEnded(stop_reason="max_tokens")
         if name == CONTENT_FILTER:
             return TurnEnded(stop_reason="refusal")
-        if not error and finish in _FINISHES:
-            return TurnEnded(stop_reason=_FINISHES[finish])
+        if not error and finish in FINISHES:
+            return TurnEnded(stop_reason=FINISHES[finish])
         if self._interrupt_wanted or name == ABORTED:
             return TurnEnded(stop_reason="cancelled")
         if error:
