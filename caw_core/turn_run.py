@@ -15,11 +15,9 @@ from caw_core.errors import (
     CawError,
     DeadlineError,
     LimitError,
-    PersistError,
     ProcessError,
     ProviderError,
     SessionStateError,
-    StorageError,
     TurnInterruptedError,
 )
 from caw_core.events import (
@@ -36,6 +34,7 @@ from caw_core.fold import TurnFold
 from caw_core.provider import Prompt
 from caw_core.trajectory import ErrorInfo, StopReason, Turn, TurnStatus
 from caw_core.turn_limits import DeadlineWatch, UsageWatch, wait_for_limit
+from caw_core.turn_store import TurnStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,8 +45,6 @@ if TYPE_CHECKING:
     from caw_core.session_core import SessionCore
 
 log = logging.getLogger("caw.session")
-
-SNAPSHOT_SECONDS = 1.0
 
 STOP_REASONS = (None, *get_args(StopReason))
 
@@ -79,9 +76,7 @@ class TurnRun:
         self._turn: Turn | None = None
         self._interrupted_by: str | CawError | TurnEnded | None = None
         self._started = 0.0
-        self._last_snapshot = 0.0
-        self._snapshot_armed = False
-        self._storing = threading.Lock()
+        self._store = TurnStore(session, self._running)
         self._stopping = threading.Event()
         self._asked_again = False
         self._waiting = False
@@ -161,7 +156,7 @@ class TurnRun:
             with self._lock:
                 self._begin()
             self._emit(TurnStarted(index=self._index))
-            self._snapshot()
+            self._store.snapshot()
             if self._interrupted_by is None:
                 self._follow_agent()
             else:
@@ -273,7 +268,7 @@ class TurnRun:
         # A consumer that was slow is not an agent that was silent.
         self._deadlines.sign()
         if isinstance(event, ToolStarted | ToolFinished):
-            self._snapshot()
+            self._store.snapshot()
         if isinstance(event, UsageReported):
             reason = self._usage.reason_to_stop(event)
             if reason is not None:
@@ -283,34 +278,9 @@ class TurnRun:
         if self._buffer is not None:
             self._buffer.put(event, wait=wait)
 
-    def _snapshot(self) -> None:
-        """Store the turn as it is, at most once a second; what comes sooner is stored later."""
-        if not self._session.recorder.active:
-            return
-        now = time.monotonic()
+    def _running(self) -> Turn | None:
         with self._lock:
-            due = self._last_snapshot + SNAPSHOT_SECONDS if self._last_snapshot else now
-            if now < due:
-                if not self._snapshot_armed:
-                    self._snapshot_armed = True
-                    process_clock().watch(self._late_snapshot, due)
-                return
-            self._last_snapshot = now
-        self._store_running()
-
-    def _late_snapshot(self, _: float) -> None:
-        with self._lock:
-            self._snapshot_armed = False
-        if not self.finished.is_set():
-            # Storing may take a while, and the clock is everybody's.
-            threading.Thread(target=self._snapshot, name="caw-snapshot", daemon=True).start()
-
-    def _store_running(self) -> None:
-        with self._storing:
-            turn = self.turn()
-            # The final turn has been stored, or will be as soon as this lock is free.
-            if turn is not None and self._turn is None:
-                self._session.recorder.record_turn(self._session.info, turn)
+            return self.turn() if self._turn is None else None
 
     def _elapsed_ms(self) -> int:
         return round((time.monotonic() - self._started) * 1000)
@@ -359,7 +329,7 @@ class TurnRun:
             error = TurnInterruptedError("the session was ended while the turn ran")
         self._session.add_turn(turn)
         # The agent's failure is the news; the unstored turn is kept for flush() either way.
-        unstored = self._store(turn)
+        unstored = self._store.final(turn)
         error = error or unstored
         if isinstance(error, ProviderError):
             error.turn = turn
@@ -368,18 +338,6 @@ class TurnRun:
         self.error = error
         self._emit(end)
         self._finish()
-
-    def _store(self, turn: Turn) -> StorageError | None:
-        try:
-            with self._storing:
-                self._session.recorder.record_turn(self._session.info, turn)
-        except PersistError as failure:
-            return failure
-        except BaseException as failure:  # noqa: BLE001 - the caller must not wait for ever
-            error = StorageError(f"a storage failed with {failure!r}")
-            error.__cause__ = failure
-            return error
-        return None
 
     def _finish(self) -> None:
         if self._buffer is not None:
