@@ -8,6 +8,7 @@ from rich.progress import (
     BarColumn,
     DownloadColumn,
     Progress,
+    ProgressColumn,
     SpinnerColumn,
     TaskID,
     TextColumn,
@@ -15,6 +16,7 @@ from rich.progress import (
 )
 
 from caw_core.cli.plain import one_line
+from caw_core.cli.signals import signals_held
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -45,9 +47,7 @@ class Activity:
         if not self._live or self._shown is not None:
             return
         columns = (SpinnerColumn(), TextColumn("[dim]{task.description}"), TimeElapsedColumn())
-        self._shown = Progress(*columns, console=self._console, transient=True)
-        self._shown.add_task(one_line(what, _WIDTH))
-        self._shown.start()
+        self._start(*columns).add_task(one_line(what, _WIDTH))
 
     def advance(self, event: events.Progress) -> None:
         """Show how far a piece of preparation is."""
@@ -58,8 +58,7 @@ class Activity:
             self.clear()
             amount = DownloadColumn() if event.unit == "bytes" else TextColumn("{task.completed:g}")
             columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), amount)
-            self._shown = Progress(*columns, console=self._console, transient=True)
-            self._shown.start()
+            self._start(*columns)
         shown = self._shown
         if shown is None:
             return
@@ -70,10 +69,17 @@ class Activity:
 
     def clear(self) -> None:
         """Take everything off the terminal."""
-        shown, self._shown = self._shown, None
-        self._bars = {}
-        if shown is not None:
-            shown.stop()
+        with signals_held():
+            shown, self._shown = self._shown, None
+            self._bars = {}
+            if shown is not None:
+                shown.stop()
+
+    def _start(self, *columns: ProgressColumn) -> Progress:
+        with signals_held():
+            shown = self._shown = Progress(*columns, console=self._console, transient=True)
+            shown.start()
+        return shown
 
     def _tell(self, event: events.Progress) -> None:
         percent = int(100 * event.done / event.total) if event.total else 0

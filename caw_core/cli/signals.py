@@ -1,4 +1,4 @@
-"""SIGTERM and SIGHUP as exceptions, so that what is open is closed before the process ends."""
+"""Signals as exceptions, so that what is open is closed before the process ends."""
 
 from __future__ import annotations
 
@@ -9,6 +9,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
+
+
+_TERMINATION = tuple(
+    getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)
+)
 
 
 class TerminatedError(BaseException):
@@ -26,16 +31,13 @@ class TerminatedError(BaseException):
 @contextlib.contextmanager
 def raising_on_termination() -> Iterator[None]:
     """Raise `TerminatedError` in the main thread at the first SIGTERM or SIGHUP; ignore others."""
-    names = ("SIGTERM", "SIGHUP")
-    signals = [getattr(signal, name) for name in names if hasattr(signal, name)]
-
     def terminate(signum: int, _: FrameType | None) -> None:
         # Closing is bounded in time, and a second signal must not cut it short.
-        for each in signals:
+        for each in _TERMINATION:
             signal.signal(each, signal.SIG_IGN)
         raise TerminatedError(signum)
 
-    before = {each: signal.getsignal(each) for each in signals}
+    before = {each: signal.getsignal(each) for each in _TERMINATION}
     for each, handler in before.items():
         # What nohup set stays.
         if handler is not signal.SIG_IGN:
@@ -45,3 +47,27 @@ def raising_on_termination() -> Iterator[None]:
     finally:
         for each, handler in before.items():
             signal.signal(each, handler)
+
+
+@contextlib.contextmanager
+def signals_held() -> Iterator[None]:
+    """Let Ctrl-C and termination that come meanwhile take effect at the end.
+
+    Rich's live displays keep a state that an exception in their middle leaves broken.
+    """
+    arrived: list[int] = []
+
+    def hold(signum: int, _: FrameType | None) -> None:
+        arrived.append(signum)
+
+    before = {each: signal.getsignal(each) for each in (signal.SIGINT, *_TERMINATION)}
+    before = {each: handler for each, handler in before.items() if handler is not signal.SIG_IGN}
+    try:
+        for each in before:
+            signal.signal(each, hold)
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+        for signum in arrived:
+            signal.raise_signal(signum)
