@@ -31,6 +31,7 @@ class TerminatedError(BaseException):
 @contextlib.contextmanager
 def raising_on_termination() -> Iterator[None]:
     """Raise `TerminatedError` in the main thread at the first SIGTERM or SIGHUP; ignore others."""
+
     def terminate(signum: int, _: FrameType | None) -> None:
         # Closing is bounded in time, and a second signal must not cut it short.
         for each in _TERMINATION:

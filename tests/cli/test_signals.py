@@ -11,18 +11,28 @@ from caw_core.cli.signals import TerminatedError, raising_on_termination, signal
 
 def test_ctrl_c_takes_effect_after_what_it_must_not_cut() -> None:
     done = []
-    with pytest.raises(KeyboardInterrupt), signals_held():
-        signal.raise_signal(signal.SIGINT)
-        done.append("all")
+
+    def draw() -> None:
+        with signals_held():
+            signal.raise_signal(signal.SIGINT)
+            done.append("all")
+
+    with pytest.raises(KeyboardInterrupt):
+        draw()
     assert done == ["all"]
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_termination_takes_effect_after_what_it_must_not_cut() -> None:
     done = []
-    with pytest.raises(TerminatedError), raising_on_termination(), signals_held():
-        signal.raise_signal(signal.SIGTERM)
-        done.append("all")
+
+    def draw() -> None:
+        with raising_on_termination(), signals_held():
+            signal.raise_signal(signal.SIGTERM)
+            done.append("all")
+
+    with pytest.raises(TerminatedError):
+        draw()
     assert done == ["all"]
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
