@@ -18,6 +18,7 @@ from caw_core.process.group import (
     MARKER,
     kill_marked,
     new_group,
+    new_marker,
     signal_group,
     wait_unreaped,
 )
@@ -59,9 +60,14 @@ class Process:
         cwd: the folder to start in.
         env: the whole environment.
         on_line: called for each line of stdout, without its end.
-        on_exit: called when the program has ended and its output has been read.
+        on_exit: called with this object when the program has ended and its output has been read.
         name: the program's name in messages.
         install_hint: what to do if it is not there.
+
+    Attributes:
+        name: the program's name in messages.
+        exit: how it ended; None while it runs.
+        marker: what all that it starts carries in ``CAW_PROCESS_ID``.
 
     Raises:
         ProgramNotFoundError: there is no such program.
@@ -75,7 +81,7 @@ class Process:
         cwd: Path,
         env: Mapping[str, str],
         on_line: Callable[[bytes], None],
-        on_exit: Callable[[ProcessExit], None] = lambda _: None,
+        on_exit: Callable[[Process], None] = lambda _: None,
         name: str = "",
         install_hint: str = "",
     ) -> None:
@@ -92,14 +98,14 @@ class Process:
         self._finished = threading.Event()
         guard = host_guard()
         self._guard = guard
-        self._marker = f"{guard.marker}.{os.urandom(8).hex()}"
+        self.marker = f"{guard.marker}.{new_marker()}"
 
         def launch() -> tuple[int, Process]:
             self._popen = subprocess.Popen(  # noqa: S603 - starting programs is what this is for
                 list(argv),
                 cwd=cwd,
                 # A caw inside an agent of ours adds its own marker, so that ours still finds all.
-                env={**env, MARKER: ":".join(filter(None, (env.get(MARKER), self._marker)))},
+                env={**env, MARKER: ":".join(filter(None, (env.get(MARKER), self.marker)))},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -215,7 +221,7 @@ class Process:
         """End the program and its group at once."""
         if self.running:
             signal_group(self.pid, getattr(signal, "SIGKILL", signal.SIGTERM))
-        kill_marked(self._marker)
+        kill_marked(self.marker)
 
     def end_input(self) -> None:
         """Close the program's stdin, so that it knows that nothing more will come; idempotent."""
@@ -269,11 +275,11 @@ class Process:
             signal=-code if code < 0 else None,
         )
         self._ended.set()
-        kill_marked(self._marker)
+        kill_marked(self.marker)
         self.end_input()
         for reader in self._readers:
             # Whoever still holds the pipe left both our group and its own environment behind.
             reader.join(timeout=1.0)
         self._guard.forget(self.pid)
         self._finished.set()
-        self._on_exit(self.exit)
+        self._on_exit(self)

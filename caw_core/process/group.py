@@ -49,6 +49,11 @@ def wait_unreaped(pid: int) -> bool:
     return True
 
 
+def new_marker() -> str:
+    """Return a marker that nobody else has."""
+    return os.urandom(12).hex()
+
+
 def marked_pids(marker: str, variable: str = MARKER) -> list[int]:
     """Return the processes whose environment names *marker* in *variable*, Linux only.
 

@@ -8,9 +8,12 @@ import os
 import subprocess
 import sys
 import threading
+import time
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
+
+from caw_core.process.hosts import HostFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,22 +38,34 @@ class HostGuard:
         self._lock = threading.Lock()
         self._live: dict[int, _Stoppable] = {}
         self._reaper: subprocess.Popen[bytes] | None = None
+        self._file: HostFile | None = None
 
     def start(self, launch: Callable[[], tuple[int, _Stoppable]]) -> None:
         """Launch a program under guard; the reaper is there first, so no moment is uncovered."""
         with self._lock:
+            if self._file is None:
+                self._file = HostFile(self.marker)
             if self._reaper is None:
                 self._start_reaper()
         pgid, process = launch()
         with self._lock:
             self._live[pgid] = process
             self._tell(f"+{pgid}\n")
+            if self._file is not None:
+                self._file.note(f"+{pgid} {time.time():.0f}")
 
     def forget(self, pgid: int) -> None:
         """The program and its group are gone."""
         with self._lock:
             if self._live.pop(pgid, None) is not None:
                 self._tell(f"-{pgid}\n")
+                if self._file is not None:
+                    self._file.note(f"-{pgid}")
+
+    def leave_to_parent(self) -> None:
+        """Have nothing to do with all this any more: this process is a fork of the one it is of."""
+        if self._file is not None:
+            self._file.let_go()
 
     def stop_all(self) -> None:
         """End everything at once; the interpreter is exiting."""
@@ -62,6 +77,8 @@ class HostGuard:
                 self._tell(f"-{pgid}\n")
         with self._lock:
             reaper, self._reaper = self._reaper, None
+            if self._file is not None:
+                self._file.remove()
         if reaper is not None and reaper.stdin is not None:
             # With nothing on its list it ends at once.
             reaper.stdin.close()
@@ -73,7 +90,10 @@ class HostGuard:
         script = Path(__file__).with_name("reaper.py")
         try:
             self._reaper = subprocess.Popen(  # noqa: S603 - our own interpreter and script
-                [sys.executable, "-I", "-S", str(script), str(self._pid), self.marker],
+                [
+                    *(sys.executable, "-I", "-S", str(script)),
+                    *(str(self._pid), self.marker, str(self._file.path if self._file else "")),
+                ],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
@@ -109,6 +129,7 @@ def host_guard() -> HostGuard:
 def _after_fork() -> None:
     # The child must neither end its parent's agents nor talk to its parent's reaper.
     global _guard  # noqa: PLW0603 - one per process is the point
+    _guard.leave_to_parent()
     _guard = HostGuard()
 
 

@@ -1,10 +1,10 @@
 """A small program beside the host that ends the host's agents when the host is killed.
 
-Run as ``python -I -S reaper.py HOST_PID MARKER``; imports nothing but the standard library. It
-reads ``+PGID`` and ``-PGID`` lines from stdin. When stdin ends, or its parent is no longer
-HOST_PID (a fork of the host may hold the pipe open), it ends all groups that it still knows, then
-whatever carries the host's marker, and exits. A parent-death signal cannot do this: it is tied to
-the *thread* that started the program, and reaches no grandchild.
+Run as ``python -I -S reaper.py HOST_PID MARKER HOST_FILE``; imports nothing but the standard
+library. It reads ``+PGID`` and ``-PGID`` lines from stdin. When stdin ends, or its parent is no
+longer HOST_PID (a fork of the host may hold the pipe open), it ends all groups that it still knows,
+then whatever carries the host's marker, removes the host's file, and exits. A parent-death signal
+cannot do this: it is tied to the *thread* that started the program, and reaches no grandchild.
 """
 
 from __future__ import annotations
@@ -53,13 +53,14 @@ def end(groups: set[int]) -> None:
 def main() -> None:
     """Watch, then clean up."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    host_pid, marker = int(sys.argv[1]), sys.argv[2]
+    host_pid, marker, host_file = int(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
     end(watch(host_pid))
     # Run as a script in isolated mode: the package is not importable, its folder is.
     sys.path.insert(0, str(Path(__file__).parent))
     from group import kill_marked  # type: ignore[import-not-found,unused-ignore]
 
     kill_marked(marker)
+    host_file.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":
