@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from caw_core.errors import ProcessError
+from caw_core.errors import ConfigError, ProcessError
 from caw_provider_claude_code.control import Ask, ControlError, Peer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from caw_provider_claude_code.lines import Line
+    from caw_core.json_lines import Line
 
 PROGRAM = """
 import json, sys
@@ -143,7 +143,7 @@ def test_request_whose_handling_crashes_is_refused(peer: Peer, host: Host) -> No
 def test_answer_that_cannot_be_written_leaves_the_request_open(peer: Peer, host: Host) -> None:
     peer.call({"subtype": "ask"}, timeout=10)
     ask = host.asks.get(timeout=10)
-    with pytest.raises(TypeError):
+    with pytest.raises(ConfigError):
         ask.answer({"behavior": object()})
     assert ask.refuse("no")
     assert host.answer()["error"] == "no"

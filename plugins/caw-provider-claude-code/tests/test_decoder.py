@@ -14,7 +14,6 @@ from caw_core.events import (
     FileChanged,
     Notice,
     PlanUpdated,
-    TextDelta,
     TextDone,
     ToolFinished,
     ToolStarted,
@@ -28,11 +27,9 @@ from caw_provider_claude_code.usage import Meter
 if TYPE_CHECKING:
     from caw_core.trajectory import Turn
 
-PROMPT_ID = "0a7f6f9c-6d0e-4d4c-9f35-2f8a4a6f7a01"
 
-
-def decoder(*, at_work: bool = False) -> TurnDecoder:
-    return TurnDecoder(PROMPT_ID, meter=Meter(), plan=Plan(), model="m", at_work=at_work)
+def decoder() -> TurnDecoder:
+    return TurnDecoder(meter=Meter(), plan=Plan(), model="m")
 
 
 def stream(**event: Any) -> dict[str, Any]:
@@ -66,14 +63,11 @@ def result(**facts: Any) -> dict[str, Any]:
     return {"type": "result", "subtype": "success", "is_error": False, **facts}
 
 
-ECHO = {"type": "user", "isReplay": True, "uuid": PROMPT_ID}
 SAID = {"type": "text", "text": "hi there"}
-NOTIFIED = {"type": "system", "subtype": "task_notification", "task_id": "t"}
-INIT = {"type": "system", "subtype": "init", "model": "m", "session_id": "s"}
 
 
-def decode(*messages: dict[str, Any], at_work: bool = False) -> list[Event]:
-    used = decoder(at_work=at_work)
+def decode(*messages: dict[str, Any]) -> list[Event]:
+    used = decoder()
     return [event for message in messages for event in used.feed(json.dumps(message).encode())]
 
 
@@ -197,41 +191,6 @@ def test_lines_of_a_subagent_name_their_parent() -> None:
     [event] = decode({**whole("a", SAID), "parent_tool_use_id": "c1"})
     assert isinstance(event, VendorEvent)
     assert event.extra == {"parent_call_id": "c1"}
-
-
-def test_turn_that_nobody_asked_for_is_no_answer() -> None:
-    events = decode(
-        NOTIFIED,
-        INIT,
-        begin("a"),
-        block(0, type="text", text=""),
-        delta(0, type="text_delta", text="task"),
-        whole("a", {"type": "text", "text": "task done"}),
-        result(origin={"kind": "task-notification"}, result="task done"),
-        INIT,
-        begin("b"),
-        block(0, type="text", text=""),
-        delta(0, type="text_delta", text="hi"),
-        ECHO,
-        whole("b", SAID),
-        result(),
-    )
-    assert texts(events) == ["hi there"]
-    assert any(isinstance(event, Notice) and "task done" in event.message for event in events)
-    assert [event.text for event in events if isinstance(event, TextDelta)] == ["hi"]
-
-
-def test_prompt_that_is_taken_up_in_such_a_turn_ends_with_it() -> None:
-    used = decoder(at_work=True)
-    for message in (whole("a", {"type": "text", "text": "task"}), ECHO, whole("b", SAID)):
-        used.decode(message)
-    assert used.result is None
-    used.decode(result(origin={"kind": "task-notification"}))
-    assert used.result is not None
-
-
-def test_notification_inside_a_turn_does_not_take_it_away() -> None:
-    assert texts(decode(INIT, NOTIFIED, whole("a", SAID))) == ["hi there"]
 
 
 def test_task_without_a_known_beginning_is_no_plan() -> None:

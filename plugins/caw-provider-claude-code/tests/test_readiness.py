@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from caw_core.errors import ProgramNotFoundError
+from caw_core.programs import program_version
 from caw_core.provider import Readiness
 from caw_provider_claude_code import ClaudeCodeProvider
-from caw_provider_claude_code.program import find_program, program_version
+from caw_provider_claude_code.program import CLAUDE
 from caw_provider_claude_code.readiness import credentials
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def test_configuration_elsewhere_holds_the_credentials(tmp_path: Path) -> None:
 
 def test_program_is_found_on_the_path_of_the_request(tmp_path: Path) -> None:
     program = executable(tmp_path / "bin" / "claude")
-    assert find_program(None, {"PATH": str(program.parent)}) == program
+    assert CLAUDE.find({"PATH": str(program.parent)}, {}) == program
 
 
 def test_native_program_stands_for_its_script(tmp_path: Path) -> None:
@@ -77,22 +78,17 @@ def test_native_program_stands_for_its_script(tmp_path: Path) -> None:
     native = executable(
         tmp_path / "node_modules" / "@anthropic-ai" / "claude-code" / "bin" / "claude.exe"
     )
-    assert find_program(None, {"PATH": str(script.parent)}) == native
+    assert CLAUDE.find({"PATH": str(script.parent)}, {}) == native
 
 
 def test_own_installers_place_is_looked_at(tmp_path: Path) -> None:
     program = executable(tmp_path / ".local" / "bin" / "claude")
-    assert find_program(None, {"PATH": "", "HOME": str(tmp_path)}) == program
+    assert CLAUDE.find({"PATH": "", "HOME": str(tmp_path)}, {}) == program
 
 
 def test_missing_program_says_how_to_get_it(tmp_path: Path) -> None:
     with pytest.raises(ProgramNotFoundError, match="npm install"):
-        find_program(None, {"PATH": str(tmp_path), "HOME": str(tmp_path)})
-
-
-def test_variable_names_the_program(tmp_path: Path) -> None:
-    program = executable(tmp_path / "other")
-    assert find_program(None, {"CAW_CLAUDE_CODE_PATH": str(program)}) == program
+        CLAUDE.find({"PATH": str(tmp_path), "HOME": str(tmp_path)}, {})
 
 
 def test_agents_own_environment_and_options_count(tmp_path: Path) -> None:

@@ -319,6 +319,20 @@ def test_close_ends_everything_and_may_be_repeated(desk: Desk, model_server: Mod
         ask(session, "more")
 
 
+def test_close_ends_commands_in_the_background_without_another_model_call(
+    desk: Desk, model_server: ModelServer
+) -> None:
+    server = {"command": "echo $$ > server; sleep 1000", "run_in_background": True}
+    model_server.script(reply(call("Bash", server)), reply(text("runs")))
+    # Longer than claude waits for the command before it ends that itself.
+    session = desk.start(deadlines=Deadlines(start=30, stop=10))
+    ask(session, "go")
+    background = pid_in(desk.home.cwd / "server")
+    session.close()
+    assert not is_alive(background)
+    assert len(model_server.requests) == 2
+
+
 def test_second_prompt_while_one_runs_is_refused(desk: Desk, model_server: ModelServer) -> None:
     model_server.script(slow(reply(big(2000)), seconds=60))
     session = desk.start()

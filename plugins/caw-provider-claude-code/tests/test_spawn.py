@@ -17,7 +17,7 @@ from caw_core.tools import ToolGroup
 from caw_testkit.modelserver import big, call, echo, reply, slow, text
 
 from .conftest import ask, fold, is_alive, pid_in
-from .test_mcp import CANARY, STDIO
+from .test_mcp import ADD, CANARY, STDIO
 
 if TYPE_CHECKING:
     from caw_testkit.modelserver import ModelServer
@@ -135,7 +135,7 @@ def test_server_is_called_and_its_secret_stays_out_of_argv(
     desk: Desk, model_server: ModelServer
 ) -> None:
     wait = {"command": "echo $$ > pid; while ! test -e go; do sleep 0.05; done"}
-    model_server.script(reply(call("mcp__st__tell", {})), reply(call("Bash", wait)))
+    model_server.script(reply(call("mcp__st__add", ADD)), reply(call("Bash", wait)))
     model_server.script(reply(text("done")))
     session = desk.start(options=SPAWN, mcp_servers=(STDIO,), system_prompt="CAW-SYSTEM")
     turns: list[Any] = []
@@ -146,7 +146,7 @@ def test_server_is_called_and_its_secret_stays_out_of_argv(
     argv = psutil.Process(session.pid).cmdline()
     (desk.home.cwd / "go").touch()
     thread.join(20)
-    assert fold(turns[0]).tool_calls[0].output == f"told {CANARY}"
+    assert fold(turns[0]).tool_calls[0].output == "3"
     assert not any(CANARY in word or "CAW-SYSTEM" in word for word in argv)
     files = [Path(word.partition("=")[2]) for word in argv if "caw-claude-" in word]
     assert len(files) == 2

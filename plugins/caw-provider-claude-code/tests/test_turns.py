@@ -12,7 +12,6 @@ from caw_core.blocks import TextBlock
 from caw_core.errors import ConfigError
 from caw_core.events import (
     FileChanged,
-    Notice,
     PlanUpdated,
     RawOutput,
     TextDelta,
@@ -20,7 +19,7 @@ from caw_core.events import (
     TurnEnded,
     VendorEvent,
 )
-from caw_testkit.modelserver import Usage, big, call, echo, reply, slow, text, think
+from caw_testkit.modelserver import Usage, big, call, echo, reply, text, think
 
 from .conftest import ask, fold
 
@@ -275,33 +274,3 @@ def test_turn_ends_after_max_turns_and_the_session_goes_on(
     assert ask(session, "go")[-1] == TurnEnded(stop_reason="max_turn_requests")
     model_server.script(reply(text("fine")))
     assert fold(ask(session, "go")).result == "fine"
-
-
-def test_background_task_that_ends_between_prompts_is_told_with_the_next(
-    desk: Desk, model_server: ModelServer
-) -> None:
-    background = {"command": "sleep 0.3", "run_in_background": True}
-    model_server.script(reply(call("Bash", background)), reply(text("started")))
-    model_server.script(reply(text("it ended")))
-    session = desk.start()
-    assert fold(ask(session, "one")).result == "started"
-    model_server.wait_for_requests(3)
-    model_server.script(reply(text("mine")))
-    events = ask(session, "two")
-    assert said(events) == ["mine"]
-    notices = [event.message for event in events if isinstance(event, Notice)]
-    assert any("it ended" in notice for notice in notices)
-    assert fold(events).usage.total_tokens == 2 * 15
-
-
-def test_prompt_during_a_background_turn_gets_its_own_answer(
-    desk: Desk, model_server: ModelServer
-) -> None:
-    background = {"command": "true", "run_in_background": True}
-    model_server.script(reply(call("Bash", background)), reply(text("started")))
-    model_server.script(slow(reply(text("w o r k i n g")), seconds=1))
-    session = desk.start()
-    ask(session, "one")
-    model_server.wait_for_requests(3)
-    model_server.script(reply(text("mine")))
-    assert said(ask(session, "two")) == ["mine"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from caw_core.usage import UsageStats
+from caw_core.usage import UsageStats, UsageTally
 from caw_provider_claude_code.usage import Meter
 
 if TYPE_CHECKING:
@@ -16,7 +16,10 @@ def result(**counts: Any) -> dict[str, Any]:
 
 
 def total(reports: list[UsageReported]) -> UsageStats:
-    return sum((report.usage for report in reports), UsageStats())
+    tally = UsageTally()
+    for report in reports:
+        tally.add(report.usage, cost_follows=report.cost_follows)
+    return tally.total
 
 
 def test_cost_is_the_difference_to_the_last_turn() -> None:
@@ -55,8 +58,8 @@ def test_usage_without_counts_by_model_is_the_turns_own() -> None:
 def test_what_was_reported_ahead_is_not_counted_again() -> None:
     meter = Meter()
     begun = {"input_tokens": 10, "output_tokens": 1}
-    reports = meter.answered(begun, {"output_tokens": 5})
-    reports += meter.answered(begun, {"output_tokens": 7})
+    reports = meter.answered(begun, {"output_tokens": 5}, "m")
+    reports += meter.answered(begun, {"output_tokens": 7}, "m")
     own = {"inputTokens": 20, "outputTokens": 12, "costUSD": 0.5}
     # The name may differ from the conversation's, and a helper was at work as well.
     helper = {"inputTokens": 3, "outputTokens": 1, "costUSD": 0.25}
@@ -68,9 +71,18 @@ def test_what_was_reported_ahead_is_not_counted_again() -> None:
 
 def test_answer_that_claude_does_not_count_is_not_taken_from_a_later_turn() -> None:
     meter = Meter()
-    meter.answered({"input_tokens": 10}, {"output_tokens": 5})
+    meter.answered({"input_tokens": 10}, {"output_tokens": 5}, "m")
     counts = {"inputTokens": 0, "outputTokens": 0, "costUSD": 0.0}
     meter.read(result(total_cost_usd=0.0, modelUsage={"m": counts}), "m")
     more = {"inputTokens": 4, "outputTokens": 2, "costUSD": 0.5}
     reports = meter.read(result(total_cost_usd=0.5, modelUsage={"m": more}), "m")
     assert total(reports).total_tokens == 6
+
+
+def test_cost_is_unknown_where_claude_does_not_count_an_answer() -> None:
+    meter = Meter()
+    reports = meter.answered({"input_tokens": 10}, {"output_tokens": 5}, "m")
+    assert total(reports).cost_usd is None
+    helper = {"inputTokens": 3, "outputTokens": 1, "costUSD": 0.25}
+    reports += meter.read(result(total_cost_usd=0.25, modelUsage={"small": helper}), "m")
+    assert (total(reports).total_tokens, total(reports).cost_usd) == (15, None)

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from caw_core.json_fields import mapping, objects, text
 from caw_core.permissions import PermissionRequest
-from caw_provider_claude_code.fields import mapping, objects, text
 from caw_provider_claude_code.tools import tool_name
 from caw_provider_claude_code.toolsets import kind_of
 

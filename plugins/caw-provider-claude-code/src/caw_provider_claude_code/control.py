@@ -21,15 +21,14 @@ import attrs
 
 from caw_core.blocks import JSON
 from caw_core.errors import ProcessError
+from caw_core.json_fields import mapping, text
+from caw_core.json_lines import Line, read_line, write_line
 from caw_core.process import Process
-from caw_provider_claude_code.fields import mapping, text
-from caw_provider_claude_code.lines import Line, read_line, write_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from caw_core.process import ProcessExit
 
 log = logging.getLogger("caw.claude_code")
 
@@ -140,6 +139,11 @@ class Peer:
     def pid(self) -> int:
         """The program's process id."""
         return self._process.pid
+
+    @property
+    def marker(self) -> str:
+        """What all that the program starts carries; see `caw_core.process.Process`."""
+        return self._process.marker
 
     @property
     def running(self) -> bool:
@@ -279,8 +283,8 @@ class Peer:
         if ask is not None:
             ask.withdraw()
 
-    def _on_exit(self, _: ProcessExit) -> None:
-        error = self._process.exit_error("claude ended unexpectedly")
+    def _on_exit(self, process: Process) -> None:
+        error = process.exit_error("claude ended unexpectedly")
         with self._lock:
             self._end = error
             waiting, self._waiting = list(self._waiting.values()), {}

@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from caw_core.events import Event, Notice, Retrying, TextDone, VendorEvent
-from caw_provider_claude_code import tools
-from caw_provider_claude_code.fields import decimal, mapping, number, objects, text
-from caw_provider_claude_code.lines import read_line
+from caw_core.events import (
+    Event,
+    Notice,
+    Retrying,
+    StructuredDone,
+    TextDone,
+    ToolArguments,
+    ToolFinished,
+    ToolStarted,
+    VendorEvent,
+)
+from caw_core.json_fields import decimal, mapping, number, objects, text
+from caw_core.json_lines import read_line
+from caw_provider_claude_code import forms, tools
 from caw_provider_claude_code.streamed import StreamedMessage
 
 if TYPE_CHECKING:
@@ -23,54 +33,39 @@ SYNTHETIC: Final = "<synthetic>"
 """The model that claude names for messages that it wrote itself."""
 
 _SILENT: Final = frozenset({"keep_alive", "system/thinking_tokens"})
-_SHOWN_CHARACTERS: Final = 200
 
 
 class TurnDecoder:
-    """Decodes what claude says while one prompt of ours is answered.
-
-    Claude also works without a prompt, when a background task has ended. What it says then is
-    kept as `VendorEvent` and must not become our answer. Whose turn it is shows by three things:
-    whether claude was at work when the prompt was sent, the notice about a task before such a
-    turn, and the echo of our prompt, which is certain but comes late: with the first whole block.
+    """Decodes what claude says in one turn.
 
     Attributes:
-        result: the ``result`` line that ended our turn.
+        result: the ``result`` line that ended the turn.
         error: the ``assistant`` line by which claude reported an error of the service.
         rate_limit: what the service last said about the account's limits during this turn.
         model: the model of the conversation.
 
     Args:
-        prompt_id: the ``uuid`` of our user line.
         meter: counts of the process.
         plan: the conversation's plan.
         model: the model as far as it is known.
-        at_work: whether claude works without a prompt at the moment.
+        has_form: whether the prompt asked for an answer in a form that claude keeps to.
     """
 
     def __init__(
-        self,
-        prompt_id: str,
-        *,
-        meter: Meter,
-        plan: Plan,
-        model: str = "",
-        at_work: bool = False,
+        self, *, meter: Meter, plan: Plan, model: str = "", has_form: bool = False
     ) -> None:
         self.result: Message | None = None
         self.error: Message = {}
         self.rate_limit: Message = {}
         self.model = model
-        self._prompt_id = prompt_id
-        self._foreign = at_work
-        self._begun = False
-        self._taken_up = False
         self._meter = meter
         self._plan = plan
         self._streamed = StreamedMessage()
         self._call: Message = {}
         self._calls: dict[str, tuple[str, Message]] = {}
         self._declined: set[str] = set()
+        self._has_form = has_form
+        self._form_calls: set[str] = set()
         self._handlers: Final[dict[str, Callable[[Message], Iterator[Event]]]] = {
             "assistant": self._assistant,
             "rate_limit_event": self._rate_limit,
@@ -79,7 +74,6 @@ class TurnDecoder:
             "system/api_retry": self._retry,
             "system/init": self._init,
             "system/permission_denied": self._denied,
-            "system/task_notification": self._task_ended,
             "user": self._user,
         }
 
@@ -90,55 +84,41 @@ class TurnDecoder:
 
     def decode(self, message: Message) -> list[Event]:
         """Decode one message. Never raises."""
-        kind = _kind(message)
-        if kind in _SILENT:
-            return []
-        if message.get("isReplay") is True:
-            self._echoed(text(message, "uuid"))
+        kind = kind_of(message)
+        if kind in _SILENT or message.get("isReplay") is True:
             return []
         if text(message, "parent_tool_use_id"):
             # A subagent's line: its parent's result tells what came of it.
             return [_vendor(kind, message)]
-        if self._is_unasked(kind, message):
-            return list(self._unasked(kind, message))
         handler = self._handlers.get(kind)
-        return list(handler(message)) if handler else [_vendor(kind, message)]
+        if handler is None:
+            return [_vendor(kind, message)]
+        return [event for event in handler(message) if not self._makes_form(event)]
 
     def go_on(self) -> None:
         """Take note that the turn does not end with the ``result`` that was read."""
         self.result, self.error = None, {}
 
+    def overhear(self, message: Message) -> list[Event]:
+        """Decode a message from before the turn, which has no part in it. Never raises."""
+        if kind_of(message) == "result":
+            return [_vendor("result", message)]
+        return self.decode(message)
+
+    def take_back(self) -> list[Event]:
+        """Return what makes that vanish which was streamed and never confirmed."""
+        return list(self._streamed.take_back())
+
     def decline(self, call_id: str) -> None:
         """Remember that a tool call was not allowed to run."""
         self._declined.add(call_id)
 
-    # ------------------------------------------------------------------------------ not our turn
-
-    def _echoed(self, prompt_id: str) -> None:
-        if prompt_id == self._prompt_id:
-            self._taken_up, self._foreign = True, False
-
-    def _is_unasked(self, kind: str, message: Message) -> bool:
-        if kind == "result":
-            # Without an ``origin`` it answers a prompt, even if claude never echoed that.
-            return not self._taken_up and "origin" in message
-        return self._foreign and kind in ("assistant", "stream_event", "user")
-
-    def _unasked(self, kind: str, message: Message) -> Iterator[Event]:
-        if kind == "stream_event":
-            return
-        yield _vendor(f"unasked/{kind}", message)
-        if kind == "result":
-            self._foreign = self._begun = False
-            said = text(message, "result")
-            shown = said[:_SHOWN_CHARACTERS] + ("…" if len(said) > _SHOWN_CHARACTERS else "")
-            yield from self._meter.read(message, "")
-            yield Notice(message=f"claude went on after a background task had ended: {shown}")
-
-    def _task_ended(self, message: Message) -> Iterator[Event]:
-        # Between two turns it announces one that nobody asked for; in a turn it is a part of it.
-        self._foreign = self._foreign or not (self._begun or self._taken_up)
-        yield _vendor("system/task_notification", message)
+    def _makes_form(self, event: Event) -> bool:
+        if isinstance(event, ToolStarted) and event.name == forms.TOOL:
+            self._form_calls.add(event.call_id)
+        if not isinstance(event, ToolStarted | ToolArguments | ToolFinished):
+            return False
+        return event.call_id in self._form_calls
 
     # ------------------------------------------------------------------------------------ answers
 
@@ -148,7 +128,7 @@ class TurnDecoder:
             case "message_start":
                 self._call = mapping(mapping(event, "message"), "usage")
             case "message_delta":
-                yield from self._meter.answered(self._call, mapping(event, "usage"))
+                yield from self._meter.answered(self._call, mapping(event, "usage"), self.model)
         yield from self._streamed.feed(event)
 
     def _assistant(self, message: Message) -> Iterator[Event]:
@@ -199,6 +179,9 @@ class TurnDecoder:
         if number(message, "num_turns") == 0 and message.get("is_error") is not True:
             # A command of claude's own user interface, answered without the model.
             yield from self._command_output(text(message, "result"))
+        if self._has_form and "structured_output" in message:
+            yield TextDone(text=text(message, "result"), block_id="form")
+            yield StructuredDone(value=message["structured_output"])
         yield from self._meter.read(message, self.model)
 
     @staticmethod
@@ -210,7 +193,6 @@ class TurnDecoder:
 
     def _init(self, message: Message) -> Iterator[Event]:
         self.model = text(message, "model") or self.model
-        self._begun = True
         yield _vendor("system/init", message)
 
     def _retry(self, message: Message) -> Iterator[Event]:
@@ -238,7 +220,8 @@ def unreadable(raw: bytes) -> VendorEvent:
     return VendorEvent(kind="unreadable", raw=raw.decode(errors="replace"))
 
 
-def _kind(message: Message) -> str:
+def kind_of(message: Message) -> str:
+    """Return what kind of message it is, e.g. ``result`` or ``system/init``."""
     kind, subtype = text(message, "type"), text(message, "subtype")
     return f"system/{subtype}" if kind == "system" else kind
 

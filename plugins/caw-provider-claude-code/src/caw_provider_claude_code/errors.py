@@ -21,7 +21,7 @@ from caw_core.errors import (
     ProviderError,
 )
 from caw_core.events import Notice, TurnEnded
-from caw_provider_claude_code.fields import mapping, number, objects, strings, text
+from caw_core.json_fields import mapping, number, objects, strings, text
 
 if TYPE_CHECKING:
     from caw_core.blocks import JSON
@@ -58,6 +58,9 @@ def turn_end(decoder: TurnDecoder, *, interrupted: bool) -> list[Event]:
         return [TurnEnded(stop_reason="cancelled")]
     if text(result, "subtype") == "error_max_turns":
         return [TurnEnded(stop_reason="max_turn_requests")]
+    if text(result, "subtype") == "error_max_structured_output_retries":
+        # The answer in words is there, and the core asks again.
+        return [Notice(message=_said(decoder), level="warning"), TurnEnded()]
     if result.get("is_error") is not True:
         cut_off = text(result, "stop_reason") == "max_tokens"
         return [TurnEnded(stop_reason="max_tokens" if cut_off else "end_turn")]
@@ -125,7 +128,7 @@ def start_failure(error: ProcessError, result: dict[str, JSON]) -> ProviderError
     said = [*strings(result, "errors"), error.stderr_tail]
     if any("No conversation found" in words for words in said):
         return gone(next(words.strip() for words in said if "No conversation found" in words))
-    return ended(error)
+    return error.again(NAME)
 
 
 def gone(said: str) -> NotResumableError:
@@ -135,14 +138,3 @@ def gone(said: str) -> NotResumableError:
         "'projects' of CLAUDE_CONFIG_DIR (by default ~/.claude) and deletes old ones."
     )
     return NotResumableError(msg, provider=NAME)
-
-
-def ended(error: ProcessError) -> ProcessError:
-    """Return a fresh copy of the error that everybody gets who waited for the same process."""
-    return ProcessError(
-        str(error),
-        exit_code=error.exit_code,
-        signal=error.signal,
-        stderr_tail=error.stderr_tail,
-        provider=NAME,
-    )

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Final
 
 from caw_core.events import Steered, TextDone, ThinkingDone, ToolStarted, TurnEnded, UsageReported
 from caw_core.fold import TurnFold
+from caw_core.json_fields import mapping, objects, text
 from caw_provider_claude_code import tools
 from caw_provider_claude_code.decoder import SYNTHETIC
-from caw_provider_claude_code.fields import mapping, objects, text
 from caw_provider_claude_code.plan import Plan
 from caw_provider_claude_code.usage import tokens_of
 

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import uuid
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import attrs
 
 from caw_core.blocks import JSON
-from caw_core.errors import ConfigError
+from caw_core.own_options import chosen_word
 from caw_core.process import child_environment
-from caw_core.process.group import MARKER
+from caw_provider_claude_code.errors import NAME
 from caw_provider_claude_code.permissions import permission_flags
-from caw_provider_claude_code.program import find_program
+from caw_provider_claude_code.program import CLAUDE
 
 if TYPE_CHECKING:
     from caw_core.provider import StartRequest
@@ -42,8 +40,8 @@ class Launch:
         model: the model's name, ``""`` for claude's default.
         effort: the effort, ``""`` for claude's default.
         env: the whole environment; it holds keys, so it is not part of ``repr``.
-        mark: what all that it starts carries in ``CAW_PROCESS_ID``.
         greeting: the ``initialize`` request; it holds the system prompt.
+        form: the JSON Schema of all its answers; None for none.
     """
 
     program: Path
@@ -52,8 +50,8 @@ class Launch:
     model: str
     effort: str
     env: Mapping[str, str] = attrs.field(repr=False)
-    mark: str
     greeting: Mapping[str, JSON] = attrs.field(repr=False)
+    form: Mapping[str, JSON] | None = attrs.field(default=None, repr=False)
 
     def argv(self, *conversation: str) -> list[str]:
         """Return the command line; *conversation* are the flags that name the conversation."""
@@ -82,24 +80,15 @@ def prepare(request: StartRequest, *, live: bool) -> Launch:
     if request.max_tokens is not None:
         changes["CLAUDE_CODE_MAX_OUTPUT_TOKENS"] = str(request.max_tokens)
     env = child_environment(changes)
-    mark = f"claude-{uuid.uuid4().hex}"
-    env[MARKER] = ":".join(filter(None, (env.get(MARKER), mark)))
     return Launch(
-        program=find_program(binary_of(request.options), env),
+        program=CLAUDE.find(env, request.options),
         cwd=request.cwd,
         flags=tuple(_flags(request, env, live=live)),
         model=request.model or "",
         effort=request.reasoning or "",
         env=env,
-        mark=mark,
         greeting={"subtype": "initialize", "hooks": None, **_system_prompt(request)},
     )
-
-
-def binary_of(options: Mapping[str, Any]) -> str | None:
-    """Return the path of the program that the option names, or None."""
-    binary = options.get("binary")
-    return os.fspath(binary) if binary else None
 
 
 def _flags(request: StartRequest, env: Mapping[str, str], *, live: bool) -> list[str]:
@@ -118,10 +107,8 @@ def _flags(request: StartRequest, env: Mapping[str, str], *, live: bool) -> list
 
 
 def _system_prompt(request: StartRequest) -> dict[str, JSON]:
-    mode = request.options.get("system_prompt_mode", "append")
-    if mode not in SYSTEM_PROMPT_MODES:
-        msg = f"system_prompt_mode is one of {', '.join(SYSTEM_PROMPT_MODES)}, not {mode!r}"
-        raise ConfigError(msg)
+    options = request.options
+    mode = chosen_word(options, "system_prompt_mode", SYSTEM_PROMPT_MODES, provider=NAME)
     if not request.system_prompt:
         return {}
     if mode == "replace":

@@ -41,19 +41,19 @@ def boot_ticks() -> int:
     return int(time.clock_gettime(time.CLOCK_BOOTTIME) * os.sysconf("SC_CLK_TCK"))
 
 
-def end_leftovers(mark: str, claude: int, *, since: int, background: set[str]) -> None:
+def end_leftovers(marker: str, claude: int, *, since: int, background: set[str]) -> None:
     """End what claude's tools started since a moment, after a short grace.
 
     Commands in the background stay, and so do MCP servers: what is ended began with a session
     leader, as claude's shells are, or with a process that has no parent left.
 
     Args:
-        mark: what the processes of this claude carry in ``CAW_PROCESS_ID``.
+        marker: what the processes of this claude carry in ``CAW_PROCESS_ID``.
         claude: its process id.
         since: a moment, from `boot_ticks`, before which the tool cannot have begun.
         background: claude's ids of the commands in the background.
     """
-    left = _leftovers(mark, claude, since, background)
+    left = _leftovers(marker, claude, since, background)
     if not left:
         return
     with contextlib.ExitStack() as stack:
@@ -70,9 +70,9 @@ def end_leftovers(mark: str, claude: int, *, since: int, background: set[str]) -
         _wait(handles, GRACE_SECONDS)
 
 
-def _leftovers(mark: str, claude: int, since: int, background: set[str]) -> list[int]:
+def _leftovers(marker: str, claude: int, since: int, background: set[str]) -> list[int]:
     running = {}
-    for pid in marked_pids(mark):
+    for pid in marked_pids(marker):
         with contextlib.suppress(OSError, ValueError, IndexError):
             running[pid] = _read(pid)
     roots: dict[int, _Running] = {}

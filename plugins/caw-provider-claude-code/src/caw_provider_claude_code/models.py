@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from caw_core.errors import ConfigError
+from caw_core.json_fields import objects, strings, text
 from caw_core.provider import ModelInfo
-from caw_provider_claude_code.fields import objects, strings, text
 
 if TYPE_CHECKING:
     from caw_core.blocks import JSON

@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from caw_core.json_fields import text
 from caw_core.process import child_environment
 from caw_core.provider import NativeSession
 from caw_core.trajectory import Trajectory
 from caw_provider_claude_code.errors import NAME, gone
-from caw_provider_claude_code.fields import text
 from caw_provider_claude_code.history import main_line, prompt_of, turns_of
 from caw_provider_claude_code.transcripts import (
     conversation_id,

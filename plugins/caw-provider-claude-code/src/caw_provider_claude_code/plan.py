@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import attrs
 
 from caw_core.events import PlanUpdated
+from caw_core.json_fields import mapping, objects, text
 from caw_core.trajectory import PlanEntry
-from caw_provider_claude_code.fields import mapping, objects, text
 
 if TYPE_CHECKING:
     from caw_core.blocks import JSON

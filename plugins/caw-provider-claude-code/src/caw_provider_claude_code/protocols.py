@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-import re
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from caw_core.errors import ConfigError, ProcessError
-from caw_provider_claude_code.program import program_version
+from caw_core.errors import ProcessError
+from caw_core.own_options import chosen_word
+from caw_core.programs import program_version, version_numbers
+from caw_provider_claude_code.errors import NAME
 from caw_provider_claude_code.servers import server_settings
 from caw_provider_claude_code.starting import NoControlProtocolError
 
@@ -32,11 +33,7 @@ _OLDEST_LIVE: Final = (2, 0)
 
 def protocol_of(options: Mapping[str, Any]) -> str:
     """Return the option ``protocol``; raise `ConfigError` if there is no such protocol."""
-    protocol = str(options.get("protocol", PROTOCOLS[0]))
-    if protocol not in PROTOCOLS:
-        msg = f"protocol is one of {', '.join(PROTOCOLS)}, not {protocol!r}"
-        raise ConfigError(msg)
-    return protocol
+    return chosen_word(options, "protocol", PROTOCOLS, provider=NAME)
 
 
 def speaks_no_control(program: Path, error: Exception) -> bool:
@@ -49,8 +46,8 @@ def speaks_no_control(program: Path, error: Exception) -> bool:
         return True
     if not isinstance(error, ProcessError):
         return False
-    numbers = re.match(r"(\d+)\.(\d+)", program_version(program))
-    return numbers is not None and (int(numbers[1]), int(numbers[2])) < _OLDEST_LIVE
+    version = version_numbers(program_version(program))
+    return bool(version) and version < _OLDEST_LIVE
 
 
 class StartFiles:

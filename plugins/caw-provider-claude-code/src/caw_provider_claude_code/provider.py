@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from caw_core.errors import ProgramNotFoundError
 from caw_core.hookspecs import hookimpl
-from caw_core.process import child_environment
-from caw_core.provider import NATIVE, OptionSupport, ProviderInfo, Readiness
+from caw_core.programs import ProgramVersions
+from caw_core.provider import NATIVE, OptionSupport, ProviderInfo
 from caw_provider_claude_code import permissions
 from caw_provider_claude_code.errors import NAME
-from caw_provider_claude_code.launch import binary_of
 from caw_provider_claude_code.models import TIERS
-from caw_provider_claude_code.program import INSTALL_HINT, find_program, program_version
+from caw_provider_claude_code.program import CLAUDE
 from caw_provider_claude_code.session import open_session
 from caw_provider_claude_code.transcripts import conversation_id
 
@@ -20,27 +18,34 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from caw_core.provider import NativeSession, ProviderSession, ResumeRequest, StartRequest
+    from caw_core.provider import (
+        NativeSession,
+        ProviderSession,
+        Readiness,
+        ResumeRequest,
+        StartRequest,
+    )
     from caw_core.trajectory import Trajectory
-
-TESTED: Final = "2.1"
-"""The versions of claude that this was tested with: 2.1.197 in full, 2.1.329 where it agrees."""
 
 _INFO: Final = ProviderInfo(
     name=NAME,
     description="Claude Code over its control protocol, one process for each session",
     capabilities=frozenset(
         {
+            "agent_turns",
+            "file_changes",
             "files",
             "fork",
             "images",
             "interrupt",
             "models",
             "permissions",
+            "plans",
             "resume",
             "set_model",
             "steer",
             "streaming",
+            "structured",
             "thinking",
             "tools",
             "usage",
@@ -90,11 +95,15 @@ _INFO: Final = ProviderInfo(
             "which of claude's settings files count: some of user, project and local, as a list "
             "or separated by commas; empty for none (default: all)"
         ),
+        "structured_output": (
+            "tool (default): claude keeps to the schema by its own means, which takes a restart of "
+            "about a second whenever the schema changes; prompt: describe it in the prompt"
+        ),
         "system_prompt_mode": "append (default) or replace; see system_prompt",
     },
     tiers=TIERS,
-    program="claude",
-    install_hint=INSTALL_HINT,
+    program=CLAUDE.name,
+    install_hint=CLAUDE.install_hint,
 )
 
 
@@ -104,7 +113,7 @@ class ClaudeCodeProvider:
     caw_api: ClassVar[str] = "1.0"
 
     def __init__(self) -> None:
-        self._versions: dict[tuple[str, int, int], str] = {}
+        self._versions = ProgramVersions()
 
     @hookimpl
     def start_session(self, request: StartRequest) -> ProviderSession:
@@ -131,24 +140,11 @@ class ClaudeCodeProvider:
     @hookimpl
     def check_ready(self, env: Mapping[str, str | None], options: Mapping[str, Any]) -> Readiness:
         """Look for the program and for credentials; neither network nor tokens are used."""
+        from caw_core.readiness import program_readiness
         from caw_provider_claude_code.readiness import LOGIN_HINT, credentials
 
-        whole = child_environment(env)
-        try:
-            program = find_program(binary_of(options), whole)
-        except ProgramNotFoundError as error:
-            detail = str(error)
-            return Readiness(ready=False, detail=detail, hint=INSTALL_HINT, tested_versions=TESTED)
-        version, seen = self._version(program), credentials(whole)
-        return Readiness(
-            ready=bool(version and seen),
-            detail=_detail(version, seen),
-            hint=("" if seen else LOGIN_HINT) if version else INSTALL_HINT,
-            program_path=str(program),
-            version=version,
-            tested_versions=TESTED,
-            tested=version.startswith(f"{TESTED}.") if version else None,
-            credentials=seen,
+        return program_readiness(
+            CLAUDE, self._versions, env, options, credentials=credentials, login_hint=LOGIN_HINT
         )
 
     @hookimpl
@@ -164,16 +160,3 @@ class ClaudeCodeProvider:
         from caw_provider_claude_code.native import read_native
 
         return read_native(native)
-
-    def _version(self, program: Path) -> str:
-        state = program.stat()
-        key = (str(program), state.st_mtime_ns, state.st_size)
-        if key not in self._versions:
-            self._versions[key] = program_version(program)
-        return self._versions[key]
-
-
-def _detail(version: str, seen: str) -> str:
-    if not version:
-        return "claude does not say its version"
-    return f"claude {version}, {seen or 'no credentials seen'}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from caw_core.blocks import JSON
-from caw_provider_claude_code.fields import mapping
+from caw_core.json_fields import mapping
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -17,14 +17,17 @@ from caw_core.errors import (
     SessionStateError,
     UnsupportedError,
 )
-from caw_core.events import Event, Notice
+from caw_core.events import Event, Notice, TurnEnded
+from caw_core.json_fields import text
 from caw_core.locks import ConversationLock
+from caw_provider_claude_code import forms
 from caw_provider_claude_code.asking import Asking
-from caw_provider_claude_code.control import Ask, ControlError, Peer
+from caw_provider_claude_code.content import user_line
+from caw_provider_claude_code.control import ControlError, Peer
 from caw_provider_claude_code.errors import NAME, gone
-from caw_provider_claude_code.fields import mapping, text
 from caw_provider_claude_code.launch import Launch, prepare
 from caw_provider_claude_code.leftovers import end_leftovers
+from caw_provider_claude_code.listener import Listener, OwnTurn
 from caw_provider_claude_code.models import check_effort
 from caw_provider_claude_code.plan import Plan
 from caw_provider_claude_code.protocols import (
@@ -36,16 +39,14 @@ from caw_provider_claude_code.protocols import (
 from caw_provider_claude_code.starting import start_live, start_once
 from caw_provider_claude_code.transcripts import conversation_id, resume_argument, transcripts
 from caw_provider_claude_code.turn import RunningTurn
-from caw_provider_claude_code.usage import Meter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from caw_core.blocks import JSON
     from caw_core.provider import ModelInfo, Prompt, StartRequest
-    from caw_provider_claude_code.lines import Line
 
-_LATE_LINES: Final = 256
+_NOTICES: Final = 256
 
 
 class ClaudeCodeSession:
@@ -63,27 +64,23 @@ class ClaudeCodeSession:
     def __init__(self, request: StartRequest) -> None:
         self._protocol = protocol_of(request.options)
         self._live = self._protocol != "spawn"
+        self._forms_by_tool = forms.by_tool(request.options)
         self._launch: Launch = prepare(request, live=self._live)
         self._request = request
         self._stop = request.deadlines.stop
         self._lock = threading.Lock()
         self._turn: RunningTurn | None = None
-        self._late: deque[Line] = deque(maxlen=_LATE_LINES)
-        self._notices: deque[str] = deque(maxlen=_LATE_LINES)
+        self._notices: deque[str] = deque(maxlen=_NOTICES)
         self._asking = Asking(request.permission_desk, request.permissions, self._declined)
         self._plan = Plan()
-        self._meter = Meter()
         self._models: list[ModelInfo] = []
-        self._model = ""
         self._key = ""
         self._origin = ""
         self._kept = False
         self._hold: ConversationLock | None = None
         self._files: StartFiles | None = None
         self._peer: Peer | None = None
-        self._last_words: dict[str, JSON] = {}
-        self._at_work = False
-        self._background: set[str] = set()
+        self._listener = self._new_listener()
         self._closed = False
         self._gone = threading.Event()
 
@@ -123,29 +120,33 @@ class ClaudeCodeSession:
         """Send *prompt* and yield what happens; see `caw_core.provider.ProviderSession`."""
         turn = self._begin()
         try:
-            yield from self._reopen()
-            yield from turn.run(
-                self._running(),
-                prompt,
-                late=self._take_late(),
-                at_work=self._at_work,
-                meter=self._meter,
-                model=self._model,
-            )
+            form = prompt.output_schema
+            yield from self._reopen(form if self._forms_by_tool else None)
+            has_form = form is not None and form == self._launch.form
+            sent = prompt if form is None or has_form else forms.in_words(prompt)
+            if not self._listener.expect(turn, prompt, self._running(), has_form=has_form):
+                yield TurnEnded(stop_reason="cancelled")
+                return
+            turn.send(user_line(sent, turn.id))
+            for event in turn.events():
+                if isinstance(event, TurnEnded) and sent is not prompt:
+                    said = text(self._listener.last_words, "result")
+                    yield from forms.answer_in_words(said)
+                yield event
         finally:
-            self._finish(turn)
+            self._finish(turn, self._peer)
+            self._listener.forget(turn)
+            with self._lock:
+                self._turn = None
 
     def interrupt(self) -> None:
         """Make the running turn end soon; nothing happens when none runs."""
-        with self._lock:
-            turn = self._turn
-        if turn is not None:
+        for turn in self._turns():
             turn.interrupt()
 
     def steer(self, prompt: Prompt) -> bool:
         """Say *prompt* into the running turn; see `caw_core.provider.SteerableSession`."""
-        with self._lock:
-            turn = self._turn
+        turn = self._listener.current
         return turn is not None and turn.steer(prompt)
 
     def fork(self, request: StartRequest) -> ClaudeCodeSession:
@@ -180,17 +181,19 @@ class ClaudeCodeSession:
         with self._lock:
             first = not self._closed
             self._closed = True
-            turn = self._turn
         if not first:
             self._gone.wait(8 * self._stop)
             return
         try:
-            if turn is not None:
+            turns = self._turns()
+            for turn in turns:
                 turn.interrupt()
+            for turn in turns:
                 if turn.started:
                     turn.over.wait(self._stop)
                 turn.abandon()
             if self._peer is not None:
+                self._end_tasks(self._peer)
                 self._peer.stop(self._stop)
         finally:
             if self._files is not None:
@@ -201,51 +204,32 @@ class ClaudeCodeSession:
 
     # -------------------------------------------------------------- called in the reader's thread
 
-    def receive(self, peer: Peer, line: Line) -> None:
-        """Take a line of the conversation; see `caw_provider_claude_code.control.Owner`."""
-        message = line.message or {}
-        kind = text(message, "type")
-        if kind == "system" and text(message, "subtype") == "init":
-            self._key = text(message, "session_id") or self._key
-            self._kept = self._at_work = True
-        elif kind == "system" and text(message, "subtype") == "task_notification":
-            self._at_work = True
-        elif kind == "result":
-            self._last_words = message
-            self._at_work = False
-        elif task := text(mapping(message, "tool_use_result"), "backgroundTaskId"):
-            self._background.add(task)
-        with self._lock:
-            turn = self._turn if self._turn and self._turn.runs_in(peer) else None
-            if turn is None and self._live and kind != "stream_event":
-                # Only the last of it: a background task may go on for hours.
-                self._late.append(line)
-        if turn is not None:
-            turn.receive(line)
+    def _conversation_is(self, key: str) -> None:
+        self._key = key or self._key
+        self._kept = True
 
-    def asked(self, peer: Peer, ask: Ask) -> None:  # noqa: ARG002 - an Ask knows its peer
-        """Settle a request of claude's; see `caw_provider_claude_code.control.Owner`."""
-        self._asking.take(ask)
+    def _own_turn(self, begun: OwnTurn) -> None:
+        """Have the core follow a turn that claude began by itself."""
 
-    def ended(self, peer: Peer, error: ProcessError) -> None:
-        """Take note that claude is gone; see `caw_provider_claude_code.control.Owner`."""
-        with self._lock:
-            turn = self._turn
-        if turn is not None and turn.runs_in(peer):
-            turn.process_ended(error)
+        def events() -> Iterator[Event]:
+            try:
+                yield from begun.turn.events()
+            finally:
+                self._finish(begun.turn, begun.peer)
+
+        self._request.agent_turns.begin(events(), cause=begun.cause, after=begun.after)
 
     def _declined(self, call_id: str, what: str) -> None:
-        with self._lock:
-            turn = self._turn
-            if turn is None and what:
-                self._notices.append(f"claude asked between two prompts and was told no ({what})")
+        turn = self._listener.current
         if turn is not None:
             turn.declined(call_id, what)
+        elif what:
+            self._notices.append(f"claude asked between two prompts and was told no ({what})")
 
     # ---------------------------------------------------------------------------------- one turn
 
     def _begin(self) -> RunningTurn:
-        turn = RunningTurn(self._plan, keep_raw=self._request.keep_raw, live=self._live)
+        turn = RunningTurn(keep_raw=self._request.keep_raw, live=self._live)
         with self._lock:
             if self._closed:
                 msg = "the claude session is closed"
@@ -256,28 +240,25 @@ class ClaudeCodeSession:
             self._turn = turn
         return turn
 
-    def _finish(self, turn: RunningTurn) -> None:
-        peer = self._peer
+    def _turns(self) -> list[RunningTurn]:
+        """Return the turns that run: claude's own, and that of a prompt."""
+        current = self._listener.current
+        with self._lock:
+            return list(filter(None, dict.fromkeys((current, self._turn))))
+
+    def _finish(self, turn: RunningTurn, peer: Peer | None) -> None:
+        """Leave nothing of a turn behind."""
         if peer is not None and turn.started and not turn.over.is_set():
             # The caller left the iteration, or we gave up on a turn that claude goes on with.
             turn.interrupt()
             if not turn.over.wait(self._stop):
                 # What it still says could be taken for the answer to the next prompt.
                 peer.stop(self._stop)
-        self._model = turn.model or self._model
         if peer is not None and not self._live:
             peer.stop(self._stop)
         elif peer is not None and turn.started and turn.interrupted and peer.running:
-            end_leftovers(
-                self._launch.mark, peer.pid, since=turn.since, background=self._background
-            )
-        with self._lock:
-            self._turn = None
-
-    def _take_late(self) -> list[Line]:
-        with self._lock:
-            lines, self._late = list(self._late), deque(maxlen=_LATE_LINES)
-        return lines
+            commands = self._listener.commands
+            end_leftovers(peer.marker, peer.pid, since=turn.since, background=commands)
 
     # ------------------------------------------------------------------------------- the process
 
@@ -293,16 +274,25 @@ class ClaudeCodeSession:
             raise SessionStateError(msg)
         return self._peer
 
-    def _reopen(self) -> Iterator[Event]:
-        """Make sure that claude runs; it may have crashed."""
+    def _reopen(self, form: Mapping[str, JSON] | None) -> Iterator[Event]:
+        """Make sure that claude runs, and with the form, if that can be."""
         if not self._live:
-            self._start()
+            fits = forms.fits_a_flag(form)
+            self._start(form if fits else None)
+            if not fits:
+                self._notices.append(forms.TOO_LONG)
         elif not self._running().running:
-            self._start()
-            yield Notice(
-                message="claude had ended; it was started again and the conversation was resumed",
-                level="warning",
+            # It has crashed, or was stopped.
+            self._start(form)
+            self._notices.append(
+                "claude had ended; it was started again and the conversation was resumed"
             )
+        elif form != self._launch.form:
+            if self._listener.at_rest:
+                self._running().stop(self._stop)
+                self._start(form)
+            else:
+                self._notices.append(forms.STILL_ASKED if form is None else forms.IN_WORDS)
         while self._notices:
             yield Notice(message=self._notices.popleft(), level="warning")
 
@@ -324,16 +314,14 @@ class ClaudeCodeSession:
         self._files = StartFiles(self._request, self._launch.greeting)
         self._notices.append(WITHOUT_CONTROL)
 
-    def _start(self) -> None:
-        self._last_words = {}
-        self._at_work = False
-        self._meter = Meter()
+    def _start(self, form: Mapping[str, JSON] | None = None) -> None:
+        self._launch = attrs.evolve(self._launch, form=form)
+        self._listener = listener = self._new_listener(self._listener.model)
         if self._files is not None:
-            peer = start_once(self._launch, [*self._files.flags, *self._conversation()], self)
+            more = [*self._files.flags, *forms.flags(form), *self._conversation()]
+            peer = start_once(self._launch, more, listener)
         else:
-            started = start_live(
-                self._launch, self._conversation(), self._request, self, lambda: self._last_words
-            )
+            started = start_live(self._launch, self._conversation(), self._request, listener)
             peer, self._models = started.peer, started.models
             self._notices.extend(started.problems)
         with self._lock:
@@ -344,6 +332,23 @@ class ClaudeCodeSession:
             peer.stop(self._stop)
             msg = "the claude session was closed while claude was starting"
             raise SessionStateError(msg)
+
+    def _new_listener(self, model: str = "") -> Listener:
+        return Listener(
+            plan=self._plan,
+            model=model,
+            live=self._live,
+            keep_raw=self._request.keep_raw,
+            asking=self._asking,
+            on_init=self._conversation_is,
+            on_own_turn=self._own_turn,
+        )
+
+    def _end_tasks(self, peer: Peer) -> None:
+        # Claude waits 5 seconds for them when its input ends, and when it ends them itself it
+        # spends a model call on that (2.1.197, observed).
+        for task in list(self._listener.tasks) if self._live else ():
+            peer.request({"subtype": "stop_task", "task_id": task}, lambda _: None)
 
     def _tell(self, request: dict[str, JSON]) -> None:
         """Have a running claude change something; one that is started later is told then."""

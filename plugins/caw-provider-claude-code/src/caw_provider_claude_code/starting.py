@@ -4,45 +4,29 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from typing import TYPE_CHECKING, Final
 
 import attrs
 
 from caw_core.blocks import JSON
-from caw_core.errors import CawError, DeadlineError, ProcessError, ProtocolError
+from caw_core.deadlines import Deadline
+from caw_core.errors import CawError, ProcessError, ProtocolError
+from caw_provider_claude_code import forms
 from caw_provider_claude_code.control import ControlError, Peer
 from caw_provider_claude_code.errors import NAME, start_failure
 from caw_provider_claude_code.models import check_effort, offered_models
 from caw_provider_claude_code.servers import failures, server_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from caw_core.provider import ModelInfo, StartRequest
     from caw_provider_claude_code.control import Owner
     from caw_provider_claude_code.launch import Launch
+    from caw_provider_claude_code.listener import Listener
 
 START_SLOTS: Final = threading.BoundedSemaphore(max(1, os.cpu_count() or 1))
 """Starting takes about a second of one core; more at a time would only make all of them late."""
-
-
-class Deadline:
-    """What is left of a number of seconds; None never ends."""
-
-    def __init__(self, kind: str, seconds: float | None) -> None:
-        self.kind = kind
-        self.seconds = seconds
-        self._end = None if seconds is None else time.monotonic() + seconds
-
-    @property
-    def left(self) -> float | None:
-        """The seconds that are left, at least 0."""
-        return None if self._end is None else max(0.0, self._end - time.monotonic())
-
-    def error(self, hint: str) -> DeadlineError:
-        """Return the error for this deadline's passing."""
-        return DeadlineError(self.kind, self.seconds or 0.0, provider=NAME, hint=hint)
 
 
 class NoControlProtocolError(ProtocolError):
@@ -68,8 +52,7 @@ def start_live(
     launch: Launch,
     conversation: list[str],
     request: StartRequest,
-    owner: Owner,
-    last_words: Callable[[], dict[str, JSON]],
+    listener: Listener,
 ) -> Started:
     """Start claude, greet it and give it its MCP servers.
 
@@ -77,28 +60,28 @@ def start_live(
         launch: how to start it.
         conversation: the flags that name the conversation.
         request: what was asked for.
-        owner: who gets what it says.
-        last_words: gives the ``result`` line that it wrote before it ended.
+        listener: gets what it says.
 
     Raises:
         ConfigError: claude does not know the effort.
         NoControlProtocolError: it refused the greeting.
         ProviderError: it ended or did not answer in time.
     """
-    deadline = Deadline("start", request.deadlines.start)
+    deadline = Deadline("start", request.deadlines.start, provider=NAME)
     left = deadline.left
     if not START_SLOTS.acquire(timeout=-1 if left is None else left):
         raise deadline.error("Other sessions were still starting.")
     try:
-        peer = start_once(launch, conversation, owner)
+        peer = start_once(launch, conversation, listener)
         try:
-            greeting = peer.call(dict(launch.greeting), timeout=deadline.left)
+            greet = {**launch.greeting, **forms.greeting(launch.form)}
+            greeting = peer.call(greet, timeout=deadline.left)
             models = offered_models(greeting)
             check_effort(models, launch.effort)
             problems = list(_give_servers(peer, request, deadline))
         except BaseException as error:
             peer.stop(request.deadlines.stop)
-            raise _explained(error, deadline, last_words()) from error
+            raise _explained(error, deadline, listener.last_words) from error
     finally:
         START_SLOTS.release()
     return Started(peer=peer, models=models, problems=problems)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING
 
-from caw_provider_claude_code.fields import mapping, objects, text
+from caw_core.json_fields import mapping, objects, text
 
 if TYPE_CHECKING:
     from caw_core.blocks import JSON

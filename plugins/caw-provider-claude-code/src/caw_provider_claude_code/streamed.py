@@ -13,7 +13,7 @@ from caw_core.events import (
     ToolArguments,
     ToolStarted,
 )
-from caw_provider_claude_code.fields import mapping, number, text
+from caw_core.json_fields import mapping, number, text
 from caw_provider_claude_code.tools import never_ran, tool_name
 
 if TYPE_CHECKING:

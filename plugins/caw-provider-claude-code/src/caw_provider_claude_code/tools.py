@@ -6,7 +6,7 @@ import difflib
 from typing import TYPE_CHECKING, Final, Literal
 
 from caw_core.events import FileChanged, ToolFinished
-from caw_provider_claude_code.fields import mapping, number, objects, strings, text
+from caw_core.json_fields import mapping, number, objects, strings, text
 
 if TYPE_CHECKING:
     from caw_core.blocks import JSON

@@ -11,6 +11,8 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from caw_core.process import home_folder
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -20,7 +22,7 @@ _LONGEST_NAME: Final = 200
 def config_dir(env: Mapping[str, str]) -> Path:
     """Return the folder in which claude keeps its settings, its login and its conversations."""
     chosen = env.get("CLAUDE_CONFIG_DIR")
-    return Path(chosen) if chosen else Path(env.get("HOME") or Path.home()) / ".claude"
+    return Path(chosen) if chosen else home_folder(env) / ".claude"
 
 
 def conversation_id(text: str) -> str | None:

@@ -1,4 +1,4 @@
-"""One running turn: from our user line until the ``result`` that ends it."""
+"""One running turn: of a prompt, or one that claude began by itself, until its ``result``."""
 
 from __future__ import annotations
 
@@ -9,32 +9,35 @@ from typing import TYPE_CHECKING, Final
 
 from caw_core.errors import ProcessError, TurnInterruptedError
 from caw_core.events import Event, Notice, RawOutput, TurnEnded
+from caw_core.json_fields import mapping, text
 from caw_provider_claude_code.content import user_line
-from caw_provider_claude_code.decoder import TurnDecoder, unreadable
-from caw_provider_claude_code.errors import NAME, ended, turn_end
-from caw_provider_claude_code.fields import mapping, text
+from caw_provider_claude_code.decoder import unreadable
+from caw_provider_claude_code.errors import NAME, turn_end
 from caw_provider_claude_code.leftovers import boot_ticks
-from caw_provider_claude_code.lines import Line
 from caw_provider_claude_code.steering import Steering
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from caw_core.blocks import JSON
+    from caw_core.json_lines import Line
     from caw_core.provider import Prompt
     from caw_provider_claude_code.control import Peer, Reply
-    from caw_provider_claude_code.plan import Plan
-    from caw_provider_claude_code.usage import Meter
+    from caw_provider_claude_code.decoder import TurnDecoder
 
 
-class _Closed:
-    """Put into the inbox when the session is closed."""
+class _Sign:
+    """Put into the inbox where no event is meant."""
 
 
-_CLOSED: Final = _Closed()
+_OVER: Final = _Sign()
+"""Claude has ended the turn."""
+_CLOSED: Final = _Sign()
+"""The session is closed."""
 
 
 class RunningTurn:
-    """Collects what the reader's thread brings, and makes events of it in the caller's.
+    """Makes events of what the reader's thread brings, for the caller's thread to take.
 
     Attributes:
         id: the ``uuid`` of our user line, which claude echoes when it takes the prompt up.
@@ -42,37 +45,28 @@ class RunningTurn:
         since: a moment, from `boot_ticks`, before which no tool that still runs can have begun.
 
     Args:
-        plan: the conversation's plan.
         keep_raw: yield each line as it came, too.
         live: whether claude takes messages while it runs.
     """
 
-    def __init__(self, plan: Plan, *, keep_raw: bool, live: bool = True) -> None:
+    def __init__(self, *, keep_raw: bool, live: bool = True) -> None:
         self.id = str(uuid.uuid4())
         self.over = threading.Event()
         self.since = boot_ticks()
-        self._plan = plan
         self._keep_raw = keep_raw
         self._live = live
         self._steering = Steering()
-        self._results_to_skip = 0
-        self._inbox: queue.SimpleQueue[Line | Event | ProcessError | _Closed] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[Event | ProcessError | _Sign] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._peer: Peer | None = None
         self._decoder: TurnDecoder | None = None
-        self._declined: queue.SimpleQueue[str] = queue.SimpleQueue()
-        self._taken_up = False
         self._interrupt_wanted = False
         self._interrupt_pending = False
 
     @property
     def started(self) -> bool:
-        """Whether the prompt was sent."""
+        """Whether claude is at it, or was sent its prompt."""
         return self._peer is not None
-
-    def runs_in(self, peer: Peer) -> bool:
-        """Tell whether the prompt was sent to *peer*, and the turn still runs there."""
-        return self._peer is peer and not self.over.is_set()
 
     @property
     def interrupted(self) -> bool:
@@ -84,31 +78,75 @@ class RunningTurn:
         """The conversation's model, as far as this turn has shown it."""
         return self._decoder.model if self._decoder else ""
 
-    # --------------------------------------------------------------------- called from any thread
+    # -------------------------------------------------------------- called in the reader's thread
 
     def receive(self, line: Line) -> None:
-        """Take a line of the conversation."""
+        """Take a line of the turn."""
         message = line.message or {}
-        at_work = False
         with self._lock:
-            match text(message, "type"):
-                case "stream_event":
-                    at_work = text(mapping(message, "event"), "type") == "message_start"
-                case "user" | "assistant":
-                    at_work = message.get("isReplay") is True and text(message, "uuid") == self.id
-                    self._taken_up = self._taken_up or at_work
-                    self._steering.note(message)
-                case "result" if self._taken_up or "origin" not in message:
-                    if self._steering.waiting:
-                        # A message was delivered too late for the last model call, so claude
-                        # goes on with it; that is still the turn into which it was said.
-                        self._results_to_skip += 1
-                    else:
-                        self.over.set()
-        self._inbox.put(line)
-        if at_work and self._interrupt_wanted:
-            # The first request came before claude had begun, or ended a turn that was not ours.
+            self._steering.note(message)
+        decoder = self._decoding()
+        self._put(line, decoder.decode(message))
+        if decoder.result is not None:
+            with self._lock:
+                if self._steering.waiting:
+                    # A message was delivered too late for the last model call, so claude goes on
+                    # with it; that is still the turn into which it was said.
+                    decoder.go_on()
+                else:
+                    self.over.set()
+                    self._inbox.put(_OVER)
+        elif self._interrupt_wanted and self._shows_work(message):
+            # The first request came before claude had begun, or ended a turn that was another.
             self._send_interrupt()
+
+    def overhear(self, line: Line) -> None:
+        """Take a line that came between the turn before and this one."""
+        self._put(line, self._decoding().overhear(line.message or {}))
+
+    def take_back(self) -> None:
+        """Take note that what was streamed so far was never of this turn."""
+        for event in self._decoding().take_back():
+            self._inbox.put(event)
+
+    def end_here(self) -> None:
+        """Take note that the turn has ended where another one's prompt was taken up."""
+        self.over.set()
+        self._inbox.put(_OVER)
+
+    def process_ended(self, error: ProcessError) -> None:
+        """Take note that claude is gone."""
+        self.over.set()
+        self._inbox.put(error)
+
+    def _put(self, line: Line, events: Iterable[Event]) -> None:
+        if self._keep_raw:
+            self._inbox.put(RawOutput(line=line.raw.decode(errors="replace")))
+        if line.message is None:
+            self._inbox.put(unreadable(line.raw))
+            return
+        for event in events:
+            self._inbox.put(event)
+
+    def _shows_work(self, message: dict[str, JSON]) -> bool:
+        if text(message, "type") == "stream_event":
+            return text(mapping(message, "event"), "type") == "message_start"
+        return message.get("isReplay") is True and text(message, "uuid") == self.id
+
+    def _decoding(self) -> TurnDecoder:
+        assert self._decoder is not None  # noqa: S101 - lines come only after `join`
+        return self._decoder
+
+    # --------------------------------------------------------------------- called from any thread
+
+    def join(self, peer: Peer, decoder: TurnDecoder) -> bool:
+        """Be the turn that *peer* is at, or will be; False if it was interrupted already."""
+        with self._lock:
+            if self._interrupt_wanted:
+                self.over.set()
+                return False
+            self._peer, self._decoder = peer, decoder
+        return True
 
     def declined(self, call_id: str, what: str) -> None:
         """Take note that a request for permission was answered with no.
@@ -117,15 +155,11 @@ class RunningTurn:
             call_id: the tool call that was not allowed.
             what: what it was, for a notice; ``""`` for none.
         """
-        self._declined.put(call_id)
+        if self._decoder is not None:
+            self._decoder.decline(call_id)
         if what:
             said = f"claude asked and was told no ({what})"
             self._inbox.put(Notice(message=said, level="warning"))
-
-    def process_ended(self, error: ProcessError) -> None:
-        """Take note that claude is gone."""
-        self.over.set()
-        self._inbox.put(error)
 
     def interrupt(self) -> None:
         """Ask claude to end the turn."""
@@ -164,10 +198,10 @@ class RunningTurn:
             peer.signal_interrupt()
             return
         for line_id in waiting:
-            self._take_back(peer, line_id)
+            self._take_back_line(peer, line_id)
         peer.request({"subtype": "interrupt"}, self._interrupt_answered)
 
-    def _take_back(self, peer: Peer, line_id: str) -> None:
+    def _take_back_line(self, peer: Peer, line_id: str) -> None:
         # Claude would begin a turn with it after the one that is interrupted.
         def answered(_: Reply) -> None:
             with self._lock:
@@ -181,46 +215,15 @@ class RunningTurn:
 
     # ---------------------------------------------------------------- called in the caller's thread
 
-    def run(
-        self,
-        peer: Peer,
-        prompt: Prompt,
-        *,
-        late: Iterable[Line],
-        meter: Meter,
-        model: str,
-        at_work: bool,
-    ) -> Iterator[Event]:
-        """Send the prompt and yield what happens, the last event a `TurnEnded`.
-
-        Args:
-            peer: the running claude.
-            prompt: what is sent.
-            late: what claude said since the last turn.
-            meter: the process's counts.
-            model: the conversation's model, as far as it is known.
-            at_work: whether claude works without a prompt at the moment.
+    def send(self, line: dict[str, JSON]) -> None:
+        """Send the prompt.
 
         Raises:
-            ProviderError: the turn failed, as precise a subclass as the facts allow.
+            ProcessError: claude is gone.
             ConfigError: the prompt is no Unicode.
-            UnsupportedError: claude cannot be given one of its attachments.
         """
-        line = user_line(prompt, self.id)
-        between = TurnDecoder("", meter=meter, plan=self._plan, model=model, at_work=True)
-        for said in late:
-            yield from self._line_events(between, said)
-        self._decoder = decoder = TurnDecoder(
-            self.id, meter=meter, plan=self._plan, model=between.model, at_work=at_work
-        )
-        with self._lock:
-            if self._interrupt_wanted:
-                self.over.set()
-            else:
-                self._peer = peer
-        if self.over.is_set():
-            yield TurnEnded(stop_reason="cancelled")
-            return
+        peer = self._peer
+        assert peer is not None  # noqa: S101 - after `join`
         try:
             if self._live:
                 peer.send(line)
@@ -228,47 +231,29 @@ class RunningTurn:
                 peer.send_last(line)
         except ProcessError as error:
             self.over.set()
-            raise ended(error) from error
+            raise error.again(NAME) from error
         except BaseException:
             self.over.set()
             raise
         if self._interrupt_wanted:
             self._send_interrupt()
-        yield from self._follow(decoder)
 
-    def _follow(self, decoder: TurnDecoder) -> Iterator[Event]:
-        while decoder.result is None:
-            try:
-                yield from self._next_events(decoder)
-            except ProcessError:
+    def events(self) -> Iterator[Event]:
+        """Yield what happens, the last event a `TurnEnded`.
+
+        Raises:
+            ProviderError: the turn failed, as precise a subclass as the facts allow.
+        """
+        while (what := self._inbox.get()) is not _OVER:
+            if isinstance(what, Event):
+                yield what
+            elif not isinstance(what, ProcessError):
+                msg = "the session was closed while its turn ran"
+                raise TurnInterruptedError(msg, provider=NAME)
+            elif self._live or not self._interrupt_wanted:
+                raise what.again(NAME) from what
+            else:
                 # Without the control protocol, the signal may find claude not yet listening.
-                if self._live or not self._interrupt_wanted:
-                    raise
                 yield TurnEnded(stop_reason="cancelled")
                 return
-        yield from turn_end(decoder, interrupted=self._interrupt_wanted)
-
-    def _next_events(self, decoder: TurnDecoder) -> Iterator[Event]:
-        what = self._inbox.get()
-        if isinstance(what, Line):
-            while not self._declined.empty():
-                decoder.decline(self._declined.get())
-            yield from self._line_events(decoder, what)
-            if decoder.result is not None and self._results_to_skip:
-                self._results_to_skip -= 1
-                decoder.go_on()
-        elif isinstance(what, Event):
-            yield what
-        elif isinstance(what, ProcessError):
-            raise ended(what) from what
-        else:
-            msg = "the session was closed while its turn ran"
-            raise TurnInterruptedError(msg, provider=NAME)
-
-    def _line_events(self, decoder: TurnDecoder, line: Line) -> Iterator[Event]:
-        if self._keep_raw:
-            yield RawOutput(line=line.raw.decode(errors="replace"))
-        if line.message is None:
-            yield unreadable(line.raw)
-        else:
-            yield from decoder.decode(line.message)
+        yield from turn_end(self._decoding(), interrupted=self._interrupt_wanted)

@@ -9,18 +9,20 @@ only where nothing else is there.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
 from caw_core.events import UsageReported
+from caw_core.json_fields import decimal, mapping, number
 from caw_core.usage import UsageStats
-from caw_provider_claude_code.fields import decimal, mapping, number
 
 if TYPE_CHECKING:
     from caw_core.blocks import JSON
 
 _COUNTS: Final = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens")
+
+_NO_COST: Final[dict[str, Any]] = {"cost_usd": None, "cost_source": "unknown"}
 
 
 class Meter:
@@ -34,19 +36,21 @@ class Meter:
         self._cost = 0.0
         self._ahead = UsageStats()
 
-    def answered(self, begun: dict[str, JSON], ended: dict[str, JSON]) -> list[UsageReported]:
+    def answered(
+        self, begun: dict[str, JSON], ended: dict[str, JSON], model: str
+    ) -> list[UsageReported]:
         """Return what one answer of the model used, ahead of the turn's ``result``.
 
         Args:
             begun: the ``usage`` of its ``message_start``.
             ended: the ``usage`` of its ``message_delta``, whose counts replace those.
+            model: the conversation's own model.
         """
-        # 0 and not None, which would make the turn's sum unknown; the cost follows.
-        usage = attrs.evolve(tokens_of({**begun, **ended}), cost_usd=0.0, cost_source="reported")
+        usage = tokens_of({**begun, **ended})
         if not usage.total_tokens:
             return []
         self._ahead = self._ahead + usage
-        return [UsageReported(usage=usage)]
+        return [UsageReported(usage=usage, model=model, cost_follows=True)]
 
     def read(self, result: dict[str, JSON], model: str) -> list[UsageReported]:
         """Return what was used since the last ``result`` that was read.
@@ -77,6 +81,9 @@ class Meter:
             }
             rest[name] = _less(used[name], both)
             self._ahead = _less(self._ahead, both)
+        if self._ahead.total_tokens:
+            # Of an answer that was broken off claude counts nothing, so its sum is not the cost.
+            rest = {name: attrs.evolve(left, **_NO_COST) for name, left in rest.items()}
         self._ahead = UsageStats()
         return rest
 
@@ -114,7 +121,7 @@ def _reports(used: dict[str, UsageStats], model: str) -> list[UsageReported]:
         UsageReported(
             usage=usage,
             model=model if name == model else "",
-            extra={"model": name} if name else {},
+            extra={"used_model": name} if name else {},
         )
         for name, usage in used.items()
         if usage.total_tokens or usage.cost_usd
