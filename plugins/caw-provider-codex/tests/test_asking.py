@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 import threading
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,6 +19,7 @@ from caw_core.permissions import (
 )
 from caw_core.provider import Prompt
 from caw_testkit.modelserver import call, echo, reply, text
+from caw_testkit.toolserver import STDIO_COMMAND
 
 if TYPE_CHECKING:
     from caw_core.events import Event
@@ -201,8 +200,8 @@ def test_wider_permissions_are_granted_when_allowed(desk: Desk, model_server: Mo
 
 SERVER = McpServer(
     name="sums",
-    command=sys.executable,
-    args=(str(Path(__file__).with_name("mcp_stdio.py")),),
+    command=STDIO_COMMAND[0],
+    args=STDIO_COMMAND[1:],
 )
 ADD = reply(call("add", {"a": 1, "b": 2}, namespace="mcp__sums"))
 

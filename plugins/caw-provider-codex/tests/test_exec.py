@@ -65,7 +65,7 @@ class ExecDesk:
         return list(session.prompt(Prompt(text=text)))
 
     def _settings(self, changes: dict[str, Any]) -> dict[str, Any]:
-        options = {"protocol": "exec", **changes.pop("options", {})}
+        options = {"protocol": "spawn", **changes.pop("options", {})}
         return self.desk.settings(options=options, **changes)
 
     def _kept(self, request: StartRequest) -> ExecSession:

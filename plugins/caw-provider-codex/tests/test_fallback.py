@@ -92,7 +92,7 @@ def test_program_without_a_usable_app_server_falls_back(
 def test_app_server_alone_is_never_replaced(
     desk: Desk, stub: Stub, app_server: str, error: type[Exception]
 ) -> None:
-    options = {"binary": str(stub.program(app_server)), "protocol": "app-server"}
+    options = {"binary": str(stub.program(app_server)), "protocol": "live"}
     with pytest.raises(error):
         desk.start(options=options, deadlines=Deadlines(start=1))
 

@@ -13,9 +13,8 @@ from caw_core.permissions import Decision, allow, allow_always, deny
 from caw_core.provider import StartRequest
 from caw_core.usage import UsageStats
 from caw_provider_codex import approvals
-from caw_provider_codex.configuration import thread_config
+from caw_provider_codex.configuration import MARK, thread_config
 from caw_provider_codex.exec_decoder import ExecDecoder
-from caw_provider_codex.leftovers import MARK
 from caw_provider_codex.rollout import find_rollout, total_usage, usage_by_turn
 
 if TYPE_CHECKING:
@@ -120,7 +119,9 @@ def test_answer_to_wider_permissions_lasts_as_long_as_was_said() -> None:
 
 def config_of(config: dict[str, Any], mark: str = "", **changes: Any) -> dict[str, Any]:
     request = StartRequest(session_id="s", cwd=Path("/"), options={"config": config}, **changes)
-    return thread_config(request, mark)
+    made = thread_config(request, mark)
+    assert made.pop("tools") == {"update_plan": {"enabled": True}}
+    return made
 
 
 def test_dotted_and_nested_keys_become_one_table() -> None:

@@ -168,7 +168,7 @@ def elsewhere() -> Iterator[Path]:
 
 
 @real
-@pytest.mark.parametrize("protocol", ["app-server", "exec"])
+@pytest.mark.parametrize("protocol", ["live", "spawn"])
 def test_commands_may_write_in_additional_folders(
     desk: Desk, model_server: ModelServer, elsewhere: Path, protocol: str
 ) -> None:

@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import secrets
-import sys
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import psutil
 import pytest
@@ -17,14 +11,20 @@ import pytest
 from caw_core import McpServer
 from caw_core.events import Notice, ToolStarted
 from caw_testkit.modelserver import call, echo, reply, text
-
-from .mcp_stdio import answer
+from caw_testkit.toolserver import (
+    SECRET_HEADER,
+    SECRET_VARIABLE,
+    SEEN_VARIABLE,
+    STDIO_COMMAND,
+    digest,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from pathlib import Path
 
     from caw_core.provider import Permissions
     from caw_testkit.modelserver import ModelServer
+    from caw_testkit.toolserver import HttpToolServer
 
     from .conftest import Desk
 
@@ -34,57 +34,9 @@ ADD = reply(call("add", {"a": 1, "b": 2}, namespace="mcp__sums"))
 DONE = reply(text("done"))
 
 
-class SumsOverHttp(ThreadingHTTPServer):
-    """The same server over streamable HTTP, which remembers what it was sent."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.tokens: list[str | None] = []
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}/mcp"
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: SumsOverHttp
-
-    def do_POST(self) -> None:
-        self.server.tokens.append(self.headers.get("X-Token"))
-        message = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        body: dict[str, Any] | None = None
-        if "id" in message:
-            result = answer(message["method"], message.get("params", {}))
-            body = {"jsonrpc": "2.0", "id": message["id"], "result": result}
-        self.send_response(200 if body else 202)
-        self.send_header("Content-Type", "application/json")
-        data = json.dumps(body).encode() if body else b""
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def do_GET(self) -> None:
-        self.send_error(405)
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-@pytest.fixture
-def http_sums() -> Iterator[SumsOverHttp]:
-    with SumsOverHttp() as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
-
-
 def stdio(env: dict[str, str] | None = None) -> McpServer:
-    script = Path(__file__).with_name("mcp_stdio.py")
-    return McpServer(name="sums", command=sys.executable, args=(str(script),), env=env or {})
+    command, *args = STDIO_COMMAND
+    return McpServer(name="sums", command=command, args=args, env=env or {})
 
 
 @pytest.mark.parametrize("permissions", ["auto-edit", "full"])
@@ -108,20 +60,20 @@ def test_read_only_does_not_call_a_tool_that_may_write(
 
 
 def test_http_server_is_called_with_its_headers(
-    desk: Desk, model_server: ModelServer, http_sums: SumsOverHttp
+    desk: Desk, model_server: ModelServer, http_tools: HttpToolServer
 ) -> None:
     model_server.script(ADD, DONE)
-    server = McpServer(name="sums", url=http_sums.url, headers={"X-Token": "secret-7"})
+    server = McpServer(name="sums", url=http_tools.url, headers={SECRET_HEADER: "secret-7"})
     [use] = desk.fold(desk.ask(desk.start(mcp_servers=(server,)), "go")).tool_calls
     assert use.output == "3"
-    assert set(http_sums.tokens) == {"secret-7"}
+    assert set(http_tools.secrets) == {"secret-7"}
 
 
-@pytest.mark.parametrize("protocol", ["app-server", "exec"])
+@pytest.mark.parametrize("protocol", ["live", "spawn"])
 def test_secret_reaches_the_server_and_nothing_else(
     desk: Desk,
     model_server: ModelServer,
-    http_sums: SumsOverHttp,
+    http_tools: HttpToolServer,
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
@@ -132,8 +84,8 @@ def test_secret_reaches_the_server_and_nothing_else(
     caplog.set_level(0)
     seen = tmp_path / "seen"
     servers = [
-        stdio({"MCP_SECRET": "${CANARY}", "MCP_SEEN": str(seen)}),
-        McpServer(name="web", url=http_sums.url, headers={"X-Token": "${CANARY}"}),
+        stdio({SECRET_VARIABLE: "${CANARY}", SEEN_VARIABLE: str(seen)}),
+        McpServer(name="web", url=http_tools.url, headers={SECRET_HEADER: "${CANARY}"}),
     ]
     model_server.script(ADD, reply(call("exec_command", {"cmd": "env"})), DONE)
     agent = desk.agent(
@@ -148,8 +100,8 @@ def test_secret_reaches_the_server_and_nothing_else(
             if isinstance(event, ToolStarted):
                 tree = psutil.Process().children(recursive=True)
                 lines += [" ".join(process.cmdline()) for process in tree]
-    assert seen.read_text() == hashlib.sha256(canary.encode()).hexdigest()
-    assert set(http_sums.tokens) == {canary}
+    assert seen.read_text() == digest(canary)
+    assert set(http_tools.secrets) == {canary}
     assert any("codex" in line for line in lines)
     assert not any(canary in line for line in lines)
     assert canary not in caplog.text

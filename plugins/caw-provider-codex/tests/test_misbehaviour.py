@@ -69,7 +69,7 @@ class Fake:
             session_id="s",
             cwd=self.folder,
             env={"FAKE_ORDERS": json.dumps(orders)},
-            options={"binary": str(self.program), "protocol": "app-server"},
+            options={"binary": str(self.program), "protocol": "live"},
             **settings,
         )
         session = CodexProvider().start_session(request=request)

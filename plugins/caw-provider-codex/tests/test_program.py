@@ -10,7 +10,7 @@ import pytest
 
 from caw_core.errors import ProgramNotFoundError
 from caw_provider_codex import CodexProvider
-from caw_provider_codex.program import find_program, native_program
+from caw_provider_codex.program import CODEX, native_program
 from caw_provider_codex.readiness import credentials
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def test_native_program_is_found_behind_the_npm_script(tmp_path: Path, native: s
     link.symlink_to(script)
     expected = program(modules / native)
     assert native_program(link) == expected
-    assert find_program(None, {"PATH": str(link.parent)}) == expected
+    assert CODEX.find({"PATH": str(link.parent)}, {}) == expected
 
 
 def test_native_program_is_found_beside_a_shell_script(tmp_path: Path) -> None:
@@ -57,19 +57,14 @@ def test_native_program_is_found_beside_a_shell_script(tmp_path: Path) -> None:
 
 def test_program_of_another_kind_is_taken_as_it_is(tmp_path: Path) -> None:
     own = program(tmp_path / "codex")
-    assert find_program(own, {}) == own
-    assert find_program(None, {"CAW_CODEX_PATH": str(own), "PATH": ""}) == own
+    assert CODEX.find({}, {"binary": own}) == own
+    assert CODEX.find({"CAW_CODEX_PATH": str(own), "PATH": ""}, {}) == own
 
 
 def test_missing_program_says_how_to_get_it(tmp_path: Path) -> None:
     with pytest.raises(ProgramNotFoundError, match="npm install") as caught:
-        find_program(None, {"PATH": str(tmp_path)})
+        CODEX.find({"PATH": str(tmp_path)}, {})
     assert caught.value.provider == "codex"
-
-
-def test_given_path_that_is_no_file_is_not_replaced_by_another(tmp_path: Path) -> None:
-    with pytest.raises(ProgramNotFoundError, match="CAW_CODEX_PATH"):
-        find_program(None, {"CAW_CODEX_PATH": str(tmp_path / "no"), "PATH": "/usr/bin"})
 
 
 @pytest.mark.parametrize(

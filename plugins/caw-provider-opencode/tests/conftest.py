@@ -16,6 +16,7 @@ from caw_core.deadlines import Deadlines
 from caw_core.fold import TurnFold
 from caw_core.provider import Prompt, ResumeRequest, StartRequest
 from caw_provider_opencode import OpencodeProvider
+from caw_provider_opencode.run_session import RunSession
 from caw_provider_opencode.session import OpencodeSession
 from caw_testkit.homes import opencode_home
 from caw_testkit.modelserver import ModelServer
@@ -49,7 +50,7 @@ class Desk:
         self.home = home
         self.provider = provider
         self.program = program
-        self._sessions: list[OpencodeSession] = []
+        self._sessions: list[ProviderSession] = []
 
     def settings(self, **changes: Any) -> dict[str, Any]:
         env = {**dict.fromkeys(os.environ), **self.home.env, **changes.pop("env", {})}
@@ -74,6 +75,19 @@ class Desk:
         request = ResumeRequest(resume_key=str(key), **self.settings(**changes))
         return self._kept((provider or self.provider).resume_session(request=request))
 
+    def spawn(self, key: str | None = None, **changes: Any) -> RunSession:
+        """Open a session that starts opencode for each turn."""
+        options = {"protocol": "spawn", **changes.pop("options", {})}
+        settings = self.settings(**changes, options=options)
+        session = (
+            self.provider.start_session(request=StartRequest(**settings))
+            if key is None
+            else self.provider.resume_session(request=ResumeRequest(resume_key=key, **settings))
+        )
+        assert isinstance(session, RunSession)
+        self._sessions.append(session)
+        return session
+
     def agent(self, **changes: Any) -> Agent:
         settings = self.settings(**changes)
         del settings["session_id"]
@@ -86,7 +100,7 @@ class Desk:
         return session
 
     @staticmethod
-    def ask(session: OpencodeSession, text: str) -> list[Event]:
+    def ask(session: ProviderSession, text: str) -> list[Event]:
         return list(session.prompt(Prompt(text=text)))
 
     @staticmethod
@@ -96,7 +110,7 @@ class Desk:
             fold.add(event)
         return fold.turn()
 
-    def turn(self, session: OpencodeSession, text: str = "go") -> Turn:
+    def turn(self, session: ProviderSession, text: str = "go") -> Turn:
         return self.fold(self.ask(session, text))
 
     def close(self) -> None:

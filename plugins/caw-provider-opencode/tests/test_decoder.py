@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from caw_core.events import Event, FileChanged, Retrying, ToolArguments, VendorEvent
 from caw_core.fold import TurnFold
+from caw_core.json_fields import mapping, text
 from caw_core.trajectory import Turn
 from caw_provider_opencode.decoder import TurnDecoder
-from caw_provider_opencode.fields import mapping, text
 from caw_provider_opencode.sse import Message, SseParser, parse_message
 
 FOLDER = Path(__file__).parent

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import secrets
-import sys
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import psutil
 import pytest
@@ -20,14 +15,20 @@ from caw_core.mcp import McpServer
 from caw_core.permissions import Decision, PermissionRequest, allow
 from caw_core.tools import ToolGroup
 from caw_testkit.modelserver import call, reply, text
-
-from .mcp_stdio import answer
+from caw_testkit.toolserver import (
+    SECRET_HEADER,
+    SECRET_VARIABLE,
+    SEEN_VARIABLE,
+    STDIO_COMMAND,
+    digest,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from pathlib import Path
 
     from caw_core.provider import Permissions
     from caw_testkit.modelserver import ModelServer
+    from caw_testkit.toolserver import HttpToolServer
 
     from .conftest import Desk
 
@@ -37,58 +38,9 @@ ADD = reply(call("sums_add", {"a": 1, "b": 2}))
 DONE = reply(text("done"))
 
 
-class SumsOverHttp(ThreadingHTTPServer):
-    """The same server over streamable HTTP, which remembers what it was sent."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.tokens: list[str | None] = []
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}/mcp"
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    server: SumsOverHttp
-
-    def do_POST(self) -> None:
-        self.server.tokens.append(self.headers.get("X-Token"))
-        message = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        body: dict[str, Any] | None = None
-        if "id" in message:
-            result = answer(message["method"], message.get("params", {}))
-            body = {"jsonrpc": "2.0", "id": message["id"], "result": result}
-        self.send_response(200 if body else 202)
-        self.send_header("Content-Type", "application/json")
-        data = json.dumps(body).encode() if body else b""
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def do_GET(self) -> None:
-        self.send_error(405)
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-@pytest.fixture
-def http_sums() -> Iterator[SumsOverHttp]:
-    with SumsOverHttp() as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
-
-
 def stdio(env: dict[str, str] | None = None, name: str = "sums") -> McpServer:
-    script = Path(__file__).with_name("mcp_stdio.py")
-    return McpServer(name=name, command=sys.executable, args=(str(script),), env=env or {})
+    command, *args = STDIO_COMMAND
+    return McpServer(name=name, command=command, args=args, env=env or {})
 
 
 @pytest.mark.parametrize("permissions", ["auto-edit", "full"])
@@ -130,8 +82,7 @@ def test_person_is_asked_under_ask(own_desk: Desk, model_server: ModelServer) ->
 def test_allow_list_leaves_given_servers_and_drops_the_users(
     own_desk: Desk, model_server: ModelServer, groups: ToolGroup
 ) -> None:
-    script = str(Path(__file__).with_name("mcp_stdio.py"))
-    users = {"type": "local", "command": [sys.executable, script]}
+    users = {"type": "local", "command": list(STDIO_COMMAND)}
     model_server.script(DONE)
     session = own_desk.start(
         mcp_servers=(stdio(),), tools=groups, options={"config": {"mcp": {"users": users}}}
@@ -142,13 +93,13 @@ def test_allow_list_leaves_given_servers_and_drops_the_users(
 
 
 def test_http_server_is_called_with_its_headers(
-    own_desk: Desk, model_server: ModelServer, http_sums: SumsOverHttp
+    own_desk: Desk, model_server: ModelServer, http_tools: HttpToolServer
 ) -> None:
     model_server.script(ADD, DONE)
-    server = McpServer(name="sums", url=http_sums.url, headers={"X-Token": "secret-7"})
+    server = McpServer(name="sums", url=http_tools.url, headers={SECRET_HEADER: "secret-7"})
     [use] = own_desk.turn(own_desk.start(mcp_servers=(server,))).tool_calls
     assert use.output == "3"
-    assert set(http_sums.tokens) == {"secret-7"}
+    assert set(http_tools.secrets) == {"secret-7"}
 
 
 def test_sessions_of_one_folder_do_not_see_each_others_servers(
@@ -186,7 +137,7 @@ def test_name_that_opencode_uses_itself_is_refused(own_desk: Desk) -> None:
 def test_servers_end_with_the_session(own_desk: Desk) -> None:
     session = own_desk.start(mcp_servers=(stdio(),))
     below = psutil.Process(session.pid).children(recursive=True)
-    assert any("mcp_stdio.py" in " ".join(process.cmdline()) for process in below)
+    assert any("caw_testkit.toolserver" in " ".join(process.cmdline()) for process in below)
     session.close()
     psutil.wait_procs(below, timeout=10)
     assert not [process for process in below if process.is_running()]
@@ -195,7 +146,7 @@ def test_servers_end_with_the_session(own_desk: Desk) -> None:
 def test_secret_reaches_the_server_and_nothing_else(
     own_desk: Desk,
     model_server: ModelServer,
-    http_sums: SumsOverHttp,
+    http_tools: HttpToolServer,
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
@@ -205,8 +156,8 @@ def test_secret_reaches_the_server_and_nothing_else(
     caplog.set_level(0)
     seen = tmp_path / "seen"
     servers = [
-        stdio({"MCP_SECRET": "${CANARY}", "MCP_SEEN": str(seen)}),
-        McpServer(name="web", url=http_sums.url, headers={"X-Token": "${CANARY}"}),
+        stdio({SECRET_VARIABLE: "${CANARY}", SEEN_VARIABLE: str(seen)}),
+        McpServer(name="web", url=http_tools.url, headers={SECRET_HEADER: "${CANARY}"}),
     ]
     command = {"command": "env", "description": "environment"}
     model_server.script(ADD, reply(call("bash", command)), DONE)
@@ -221,8 +172,8 @@ def test_secret_reaches_the_server_and_nothing_else(
             if isinstance(event, ToolStarted):
                 tree = psutil.Process().children(recursive=True)
                 lines += [" ".join(process.cmdline()) for process in tree]
-    assert seen.read_text() == hashlib.sha256(canary.encode()).hexdigest()
-    assert set(http_sums.tokens) == {canary}
+    assert seen.read_text() == digest(canary)
+    assert set(http_tools.secrets) == {canary}
     assert canary not in "\n".join(lines)
     assert canary not in caplog.text
     assert canary not in json.dumps([request.body for request in model_server.requests])

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from caw_core.errors import ConfigError, ProgramNotFoundError
+from caw_core.programs import program_version
 from caw_provider_opencode import OpencodeProvider
-from caw_provider_opencode.program import find_program, program_version
-from caw_provider_opencode.provider import _served
+from caw_provider_opencode.configuration import served
+from caw_provider_opencode.program import OPENCODE
 from caw_provider_opencode.readiness import credentials
 
 if TYPE_CHECKING:
@@ -27,22 +28,14 @@ def _program(folder: Path) -> Path:
     return program
 
 
-def test_choice_comes_before_the_variable_and_that_before_path(tmp_path: Path) -> None:
-    chosen, named, found = (_program(tmp_path / name) for name in ("a", "b", "c"))
-    env = {"CAW_OPENCODE_PATH": str(named), "PATH": str(found.parent)}
-    assert find_program(chosen, env) == chosen
-    assert find_program(None, env) == named
-    assert find_program(None, {"PATH": str(found.parent)}) == found
-
-
 def test_place_of_the_vendors_installer_is_known(tmp_path: Path) -> None:
     program = _program(tmp_path / ".opencode" / "bin")
-    assert find_program(None, {"PATH": "", "HOME": str(tmp_path)}) == program
+    assert OPENCODE.find({"PATH": "", "HOME": str(tmp_path)}, {}) == program
 
 
 def test_missing_program_comes_with_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(ProgramNotFoundError, match="npm install"):
-        find_program(None, {"PATH": "", "HOME": str(tmp_path)})
+        OPENCODE.find({"PATH": "", "HOME": str(tmp_path)}, {})
 
 
 @pytest.mark.real_opencode
@@ -93,13 +86,13 @@ def test_credentials_are_seen_where_opencode_keeps_them(
 
 def test_settings_of_the_caller_are_merged_over_those_in_the_environment() -> None:
     env = {"OPENCODE_CONFIG_CONTENT": '{"a": {"b": 1, "c": 2}}'}
-    served = _served(env, {"a": {"c": 3}, "d": 4})
-    given = json.loads(served["OPENCODE_CONFIG_CONTENT"])
+    merged = served(env, {"a": {"c": 3}, "d": 4})
+    given = json.loads(merged["OPENCODE_CONFIG_CONTENT"])
     assert (given["a"], given["d"]) == ({"b": 1, "c": 3}, 4)
-    assert served["OPENCODE_DISABLE_AUTOUPDATE"] == "1"
+    assert merged["OPENCODE_DISABLE_AUTOUPDATE"] == "1"
 
 
 @pytest.mark.parametrize("config", ["text", {"a": {1, 2}}])
 def test_settings_that_are_no_json_object_are_refused(config: object) -> None:
     with pytest.raises(ConfigError, match="config"):
-        _served({}, config)
+        served({}, config)

@@ -9,8 +9,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
+from caw_core.json_fields import mapping, objects, strings, text
 from caw_core.permissions import Decision, PermissionRequest, allow, deny
-from caw_provider_codex.fields import mapping, objects, strings, text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
+from caw_core.deadlines import Deadline
 from caw_core.errors import CawError, DeadlineError
+from caw_core.own_options import chosen_word
+from caw_provider_codex.errors import NAME
 from caw_provider_codex.exec_session import ExecSession
-from caw_provider_codex.server import Deadline
 from caw_provider_codex.session import CodexSession, open_session
 
 if TYPE_CHECKING:
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("caw.codex")
 
-PROTOCOLS: Final = ("auto", "app-server", "exec")
+PROTOCOLS: Final = ("auto", "live", "spawn")
 
 _SILENT_SECONDS: Final = 30.0
 _LEAST_SECONDS: Final = 5.0
@@ -34,18 +36,19 @@ def open_best(
     raised as it is.
 
     Raises:
+        ConfigError: there is no such protocol.
         ProviderError: as `caw_provider_codex.session.open_session`.
     """
-    protocol = request.options.get("protocol", PROTOCOLS[0])
-    if protocol == "exec":
+    protocol = chosen_word(request.options, "protocol", PROTOCOLS, provider=NAME)
+    if protocol == "spawn":
         return ExecSession(launch, request, _ASKED, thread_id)
-    if protocol == "app-server":
+    if protocol == "live":
         return open_session(pool, launch, request, thread_id)
     whole = request.deadlines.start
     half = _SILENT_SECONDS if whole is None else whole / 2
     # A program that was given less may be slow, and no proof of anything.
     patient = half >= _LEAST_SECONDS
-    patience = Deadline("start", half if patient else whole)
+    patience = Deadline("start", half if patient else whole, provider=NAME)
     server = pool.enter(launch)
     try:
         try:
@@ -57,4 +60,4 @@ def open_best(
             return ExecSession(launch, request, server.unusable, thread_id)
         return open_session(pool, launch, request, thread_id)
     finally:
-        pool.leave(server, request.deadlines.stop)
+        pool.leave(launch, request.deadlines.stop)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from caw_provider_codex.leftovers import MARK
 from caw_provider_codex.toolset import tool_settings
 
 if TYPE_CHECKING:
@@ -13,6 +12,12 @@ if TYPE_CHECKING:
     from caw_core.blocks import JSON
     from caw_core.mcp import McpServer
     from caw_core.provider import Permissions, StartRequest
+
+MARK: Final = "CAW_CODEX_CONVERSATION"
+"""The variable by which a conversation's commands are known, also those that left their group.
+
+codex ends the group of a command; a program that made a session of its own is not in it.
+"""
 
 
 def thread_config(request: StartRequest, mark: str) -> dict[str, JSON]:
@@ -23,13 +28,14 @@ def thread_config(request: StartRequest, mark: str) -> dict[str, JSON]:
 
     Args:
         request: what was asked for.
-        mark: what the conversation's commands carry; see `caw_provider_codex.leftovers`. ``""``
+        mark: what the conversation's commands carry in `MARK`. ``""``
             where the whole process is the conversation's.
 
     Raises:
         UnsupportedError: the tools that were asked for cannot be had.
     """
-    config: dict[str, JSON] = {}
+    # codex 0.169.0 knows the tool for plans, but offers it only when it is told to.
+    config: dict[str, JSON] = {"tools": {"update_plan": {"enabled": True}}}
     for name, value in (request.options.get("config") or {}).items():
         _put(config, name, value)
     for name, value in tool_settings(request.tools).items():

@@ -18,11 +18,11 @@ from caw_core.events import (
     UsageReported,
     VendorEvent,
 )
+from caw_core.json_fields import mapping, number, objects, text
+from caw_core.json_lines import read_line
 from caw_core.trajectory import PlanEntry
 from caw_core.usage import UsageStats
 from caw_provider_codex import items
-from caw_provider_codex.fields import mapping, number, objects, text
-from caw_provider_codex.lines import parse_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -118,7 +118,7 @@ class TurnDecoder:
 
     def feed(self, line: bytes) -> list[Event]:
         """Decode one line; one that is no object is kept as it is. Never raises."""
-        message = parse_line(line)
+        message = read_line(line).message
         if message is None or "method" not in message:
             return [unreadable(line)]
         return self.decode(message)

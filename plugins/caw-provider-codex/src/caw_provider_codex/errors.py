@@ -19,11 +19,10 @@ from caw_core.errors import (
     LimitError,
     ModelError,
     NotResumableError,
-    ProcessError,
     ProviderError,
     SessionBusyError,
 )
-from caw_provider_codex.fields import mapping, number, text
+from caw_core.json_fields import mapping, number, text
 
 if TYPE_CHECKING:
     from caw_core.blocks import JSON
@@ -205,14 +204,3 @@ def refusal(error: RpcError) -> CawError:
 def without_key(message: str) -> str:
     """Return codex's *message* with a mark in place of each thread id."""
     return _KEY.sub("…", message)
-
-
-def ended(error: ProcessError) -> ProcessError:
-    """Return a fresh copy of the error that everybody gets who waited for the same process."""
-    return ProcessError(
-        str(error),
-        exit_code=error.exit_code,
-        signal=error.signal,
-        stderr_tail=error.stderr_tail,
-        provider=NAME,
-    )

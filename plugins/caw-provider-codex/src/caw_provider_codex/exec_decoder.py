@@ -17,11 +17,11 @@ from caw_core.events import (
     UsageReported,
     VendorEvent,
 )
+from caw_core.json_fields import mapping, objects, text
 from caw_core.trajectory import PlanEntry
 from caw_core.usage import UsageStats
 from caw_provider_codex import items
 from caw_provider_codex.decoder import Outcome
-from caw_provider_codex.fields import mapping, objects, text
 from caw_provider_codex.rollout import usage_of
 
 if TYPE_CHECKING:

@@ -18,6 +18,7 @@ from caw_core.errors import (
     UnsupportedError,
 )
 from caw_core.events import Event, Notice, RawOutput, Retrying, TurnEnded
+from caw_core.json_lines import read_line
 from caw_core.process import Process
 from caw_core.usage import UsageStats
 from caw_provider_codex.answer_form import structured_answer
@@ -25,7 +26,6 @@ from caw_provider_codex.decoder import unreadable
 from caw_provider_codex.errors import NAME, exec_error, no_connection, refusal
 from caw_provider_codex.exec_decoder import ExecDecoder
 from caw_provider_codex.exec_run import prepared
-from caw_provider_codex.lines import parse_line
 from caw_provider_codex.readiness import codex_home
 from caw_provider_codex.rollout import find_rollout, total_usage
 from caw_provider_codex.rpc import RpcError
@@ -35,7 +35,6 @@ from caw_provider_codex.toolset import tool_settings
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from caw_core.process import ProcessExit
     from caw_core.provider import ModelInfo, Prompt, StartRequest
     from caw_provider_codex.server import Launch
 
@@ -165,7 +164,7 @@ class ExecSession:
             process.wait(self._request.deadlines.stop)
 
     def _run(self, prompt: Prompt) -> Iterator[Event]:
-        lines: queue.SimpleQueue[bytes | ProcessExit] = queue.SimpleQueue()
+        lines: queue.SimpleQueue[bytes | Process] = queue.SimpleQueue()
         decoder = ExecDecoder(self._used(), model=self._request.model or "")
         # Until the turn's end is known, what it used is not.
         self._total = None
@@ -184,7 +183,7 @@ class ExecSession:
             while isinstance(line := lines.get(), bytes):
                 if self._request.keep_raw:
                     yield RawOutput(line=line.decode(errors="replace"))
-                message = parse_line(line)
+                message = read_line(line).message
                 for event in [unreadable(line)] if message is None else decoder.decode(message):
                     yield event
                     if isinstance(event, Retrying) and not event.max_attempts:

@@ -20,7 +20,7 @@ from caw_core.events import (
     ToolStarted,
     VendorEvent,
 )
-from caw_provider_codex.fields import mapping, number, objects, strings, text
+from caw_core.json_fields import mapping, number, objects, strings, text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

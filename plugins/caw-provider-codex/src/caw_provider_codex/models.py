@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from caw_core.json_fields import objects, text
 from caw_core.provider import ModelInfo
-from caw_provider_codex.fields import objects, text
 
 if TYPE_CHECKING:
     from caw_core.blocks import JSON

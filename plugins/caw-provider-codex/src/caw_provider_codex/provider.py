@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from caw_core.deadlines import Deadlines
-from caw_core.errors import ConfigError, ProgramNotFoundError
+from caw_core.deadlines import Deadline, Deadlines
 from caw_core.hookspecs import hookimpl
+from caw_core.own_options import own_option
 from caw_core.process import child_environment
-from caw_core.provider import NATIVE, OptionSupport, ProviderInfo, Readiness
-from caw_provider_codex.choice import PROTOCOLS, open_best
+from caw_core.programs import ProgramVersions
+from caw_core.provider import NATIVE, OptionSupport, ProviderInfo
+from caw_provider_codex.choice import open_best
 from caw_provider_codex.errors import NAME
 from caw_provider_codex.models import TIERS
-from caw_provider_codex.program import INSTALL_HINT, find_program, program_version
-from caw_provider_codex.server import Deadline, Launch, ServerPool
+from caw_provider_codex.program import CODEX
+from caw_provider_codex.server import Launch, ServerPool
 from caw_provider_codex.session import NETWORK_RETRIES
 
 if TYPE_CHECKING:
@@ -22,30 +22,36 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from caw_core.provider import NativeSession, ProviderSession, ResumeRequest, StartRequest
+    from caw_core.provider import (
+        NativeSession,
+        ProviderSession,
+        Readiness,
+        ResumeRequest,
+        StartRequest,
+    )
     from caw_core.trajectory import Trajectory
     from caw_provider_codex.rpc import Peer
-
-TESTED = "0.169.0"
-"""The version of codex that the tests run."""
 
 _INFO = ProviderInfo(
     name=NAME,
     description="OpenAI Codex over its app-server protocol, one process for all sessions",
     capabilities=frozenset(
         {
+            "file_changes",
             "files",
             "fork",
             "images",
             "interrupt",
             "models",
             "permissions",
+            "plans",
             "resume",
             "set_model",
             "steer",
             "streaming",
             "structured",
             "thinking",
+            "tool_output",
             "tools",
             "usage",
         },
@@ -78,16 +84,16 @@ _INFO = ProviderInfo(
         "binary": "path of the codex program to use",
         "config": "dict of config.toml keys for this conversation",
         "protocol": (
-            "'app-server', 'exec' (one codex exec per turn), or 'auto' (default): the app-server "
-            "where the program has one that works"
+            "'live' (the app-server), 'spawn' (one codex exec per turn), or 'auto' (default): the "
+            "app-server where the program has one that works"
         ),
         "network_retries": (
             "how often codex may find no connection at all before the turn fails "
             f"(default {NETWORK_RETRIES}; by itself it would wait for ever)"
         ),
     },
-    program="codex",
-    install_hint=INSTALL_HINT,
+    program=CODEX.name,
+    install_hint=CODEX.install_hint,
 )
 
 
@@ -98,7 +104,7 @@ class CodexProvider:
 
     def __init__(self) -> None:
         self._pool = ServerPool()
-        self._versions: dict[tuple[str, int, int], str] = {}
+        self._versions = ProgramVersions()
 
     @hookimpl
     def start_session(self, request: StartRequest) -> ProviderSession:
@@ -151,24 +157,11 @@ class CodexProvider:
         options: Mapping[str, Any],
     ) -> Readiness:
         """Look for the program and for credentials; neither network nor tokens are used."""
+        from caw_core.readiness import program_readiness
         from caw_provider_codex.readiness import LOGIN_HINT, credentials
 
-        whole = child_environment(env)
-        try:
-            program = find_program(options.get("binary"), whole)
-        except ProgramNotFoundError as error:
-            return Readiness(ready=False, detail=str(error), hint=INSTALL_HINT)
-        version = self._version(program)
-        seen = credentials(whole)
-        return Readiness(
-            ready=bool(version and seen),
-            detail=_detail(version, seen),
-            hint=("" if seen else LOGIN_HINT) if version else INSTALL_HINT,
-            program_path=str(program),
-            version=version,
-            tested_versions=TESTED,
-            tested=version.split(".")[:2] == TESTED.split(".")[:2] if version else None,
-            credentials=seen,
+        return program_readiness(
+            CODEX, self._versions, env, options, credentials=credentials, login_hint=LOGIN_HINT
         )
 
     def _server(
@@ -178,45 +171,17 @@ class CodexProvider:
     ) -> AbstractContextManager[Peer]:
         whole = child_environment(env)
         limits = Deadlines()
-        launch = Launch.of(find_program(options.get("binary"), whole), whole)
-        return self._pool.lent(launch, Deadline("start", limits.start), limits.stop)
-
-    def _version(self, program: Path) -> str:
-        state = program.stat()
-        key = (str(program), state.st_mtime_ns, state.st_size)
-        if key not in self._versions:
-            self._versions[key] = program_version(program)
-        return self._versions[key]
+        launch = Launch.of(CODEX.find(whole, options), whole)
+        return self._pool.lent(launch, Deadline("start", limits.start, provider=NAME), limits.stop)
 
     @staticmethod
     def _launch(request: StartRequest) -> Launch:
         _check_options(request.options)
         env = child_environment(request.env)
-        program = find_program(request.options.get("binary"), env)
+        program = CODEX.find(env, request.options)
         return Launch.of(program, env)
 
 
-def _detail(version: str, seen: str) -> str:
-    if not version:
-        return "codex does not say its version"
-    return f"codex {version}, {seen or 'no credentials seen'}"
-
-
 def _check_options(options: Mapping[str, Any]) -> None:
-    expected: dict[str, tuple[type | tuple[type, ...], str]] = {
-        "binary": ((str, os.PathLike), "a path"),
-        "config": (dict, "a dict of config.toml keys"),
-        "network_retries": (int, "a number"),
-        "protocol": (str, "a word"),
-    }
-    protocol = options.get("protocol", "auto")
-    if protocol not in PROTOCOLS:
-        known = ", ".join(map(repr, PROTOCOLS))
-        msg = f"codex's option 'protocol' must be one of {known}, not {protocol!r}"
-        raise ConfigError(msg)
-    for name, value in options.items():
-        kind, words = expected[name]
-        if not isinstance(value, kind):
-            # The value is not shown: a configuration may hold keys.
-            msg = f"codex's option {name!r} must be {words}, not {type(value).__name__}"
-            raise ConfigError(msg)
+    own_option(options, "config", dict, "a dict of config.toml keys", provider=NAME)
+    own_option(options, "network_retries", int, "a whole number", provider=NAME)

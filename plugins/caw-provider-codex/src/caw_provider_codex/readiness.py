@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from caw_provider_codex.fields import mapping, text
+from caw_core.json_fields import mapping, text
+from caw_core.process import home_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,7 +18,7 @@ LOGIN_HINT: Final = "Run: codex login"
 def codex_home(env: Mapping[str, str]) -> Path:
     """Return the folder in which codex keeps its configuration and its threads."""
     chosen = env.get("CODEX_HOME")
-    return Path(chosen) if chosen else Path(env.get("HOME") or Path.home()) / ".codex"
+    return Path(chosen) if chosen else home_folder(env) / ".codex"
 
 
 def credentials(env: Mapping[str, str]) -> str:

@@ -7,9 +7,9 @@ import threading
 from typing import TYPE_CHECKING
 
 from caw_core.events import Event, Notice
+from caw_core.json_fields import mapping, text
 from caw_core.permissions import NOBODY
 from caw_provider_codex import approvals
-from caw_provider_codex.fields import mapping, text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from caw_provider_codex.rpc import Peer
 
 log = logging.getLogger("caw.codex")
+
+SETTLE_SECONDS = 1.0
+"""How long the end of a turn waits for an answer that is on its way, in seconds."""
 
 
 class OpenRequests:
@@ -44,7 +47,8 @@ class OpenRequests:
         self._permissions = permissions
         self._explain = explain
         self._stop = stop
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()
+        self._answering = 0
         self._open: dict[str, tuple[Peer, dict[str, JSON]]] = {}
 
     def take(
@@ -92,16 +96,28 @@ class OpenRequests:
             if asked is not None:
                 peer, message = asked
                 peer.answer(message["id"], approvals.answer_without_asking(message))
+        with self._lock:
+            # What the desk answers at this moment must not find codex gone.
+            self._lock.wait_for(lambda: not self._answering, SETTLE_SECONDS)
 
     def _pop(self, request_id: str) -> tuple[Peer, dict[str, JSON]] | None:
         with self._lock:
             return self._open.pop(request_id, None)
 
     def _settle(self, request_id: str, decision: Decision) -> None:
-        asked = self._pop(request_id)
-        if asked is None:
-            return
-        peer, message = asked
+        with self._lock:
+            asked = self._open.pop(request_id, None)
+            if asked is None:
+                return
+            self._answering += 1
+        try:
+            self._answer(*asked, decision)
+        finally:
+            with self._lock:
+                self._answering -= 1
+                self._lock.notify_all()
+
+    def _answer(self, peer: Peer, message: dict[str, JSON], decision: Decision) -> None:
         if decision.reason and not decision.stop and not decision.allowed and decision != NOBODY:
             # Before the answer, so that the model reads it together with the no.
             params = mapping(message, "params")

@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Final
 
+from caw_core.json_fields import mapping, number, text
 from caw_core.usage import UsageStats
-from caw_provider_codex.fields import mapping, number, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,17 +12,16 @@ from typing import TYPE_CHECKING, Final, Protocol
 import attrs
 
 from caw_core.blocks import JSON
-from caw_core.errors import ConfigError, ProcessError
+from caw_core.errors import ProcessError
+from caw_core.json_fields import mapping, number, text
+from caw_core.json_lines import Line, read_line, write_line
 from caw_core.process import Process
 from caw_provider_codex.approvals import answer_without_asking
-from caw_provider_codex.fields import mapping, number, text
-from caw_provider_codex.lines import Line, parse_line, write_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from caw_core.process import ProcessExit
 
 log = logging.getLogger("caw.codex")
 
@@ -122,14 +121,10 @@ class Peer:
             wait: seconds to wait for another sender to finish; -1 for as long as it takes.
 
         Raises:
-            ConfigError: a text in *params* is no Unicode, so it cannot be sent.
+            ConfigError: *params* cannot be sent; see `caw_core.json_lines.encode`.
         """
         number_ = next(self._ids)
-        try:
-            data = write_line({"id": number_, "method": method, "params": params})
-        except UnicodeEncodeError as error:
-            msg = "the text holds half of a surrogate pair, so it is no Unicode and cannot be sent"
-            raise ConfigError(msg) from error
+        data = write_line({"id": number_, "method": method, "params": params})
         with self._lock:
             end = self._end
             if end is None:
@@ -216,7 +211,7 @@ class Peer:
         self._process.stop(step_seconds)
 
     def _on_line(self, raw: bytes) -> None:
-        line = Line(raw, parse_line(raw))
+        line = read_line(raw)
         message = line.message
         if message is None or not ("method" in message or "id" in message):
             self._unclear(Line(raw, None))
@@ -271,8 +266,8 @@ class Peer:
         else:
             log.warning("codex wrote a line that is no message (%d bytes)", len(line.raw))
 
-    def _on_exit(self, _: ProcessExit) -> None:
-        error = self._process.exit_error("codex ended unexpectedly")
+    def _on_exit(self, process: Process) -> None:
+        error = process.exit_error("codex ended unexpectedly")
         with self._lock:
             self._end = error
             waiting = list(self._waiting.values())

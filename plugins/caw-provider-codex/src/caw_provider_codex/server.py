@@ -5,25 +5,21 @@ from __future__ import annotations
 import contextlib
 import re
 import threading
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from caw_core.errors import (
-    CawError,
-    DeadlineError,
-    ProcessError,
-    ProtocolError,
-    SessionStateError,
-)
-from caw_provider_codex.errors import NAME, ended
-from caw_provider_codex.fields import text
+from caw_core.errors import CawError, ProcessError, ProtocolError, SessionStateError
+from caw_core.json_fields import text
+from caw_core.process import SharedPool
+from caw_provider_codex.errors import NAME
 from caw_provider_codex.rpc import Peer, RpcError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from caw_core.deadlines import Deadline
 
 OLDEST: Final = (0, 151, 0)
 """The oldest codex whose app-server is used; OpenAI's own SDK asks for it as well."""
@@ -51,24 +47,6 @@ class Launch:
         return cls(program=str(program), env=tuple(sorted(env.items())))
 
 
-class Deadline:
-    """What is left of a number of seconds; None never ends."""
-
-    def __init__(self, kind: str, seconds: float | None) -> None:
-        self.kind = kind
-        self.seconds = seconds
-        self._end = None if seconds is None else time.monotonic() + seconds
-
-    @property
-    def left(self) -> float | None:
-        """The seconds that are left, at least 0."""
-        return None if self._end is None else max(0.0, self._end - time.monotonic())
-
-    def error(self, hint: str) -> DeadlineError:
-        """Return the error for this deadline's passing."""
-        return DeadlineError(self.kind, self.seconds or 0.0, provider=NAME, hint=hint)
-
-
 class _TooOldError(Exception):
     """The program's version is older than `OLDEST`."""
 
@@ -82,7 +60,6 @@ class AppServer:
     """
 
     def __init__(self, launch: Launch) -> None:
-        self.users = 0
         self.unusable = ""
         self._launch = launch
         self._lock = threading.Lock()
@@ -149,7 +126,7 @@ class AppServer:
         if isinstance(error, _TooOldError):
             return ProtocolError(str(error), provider=NAME)
         if isinstance(error, ProcessError):
-            return ended(error)
+            return error.again(NAME)
         if isinstance(error, TimeoutError) and not isinstance(error, CawError):
             return deadline.error("codex did not answer the handshake.")
         return error
@@ -164,12 +141,11 @@ def _check_version(user_agent: str) -> None:
         raise _TooOldError(msg)
 
 
-class ServerPool:
-    """Keeps the app-servers of one provider, each for as long as a session uses it."""
+class ServerPool(SharedPool[Launch, AppServer]):
+    """Keeps the app-servers of one provider; the end of one frees codex's thread locks."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._servers: dict[Launch, AppServer] = {}
+        super().__init__(AppServer)
 
     @contextlib.contextmanager
     def lent(self, launch: Launch, deadline: Deadline, step_seconds: float) -> Iterator[Peer]:
@@ -182,28 +158,4 @@ class ServerPool:
         try:
             yield server.peer(deadline, step_seconds)
         finally:
-            self.leave(server, step_seconds)
-
-    def enter(self, launch: Launch) -> AppServer:
-        """Count one more user of the server that *launch* describes, and return it."""
-        with self._lock:
-            server = self._servers.setdefault(launch, AppServer(launch))
-            server.users += 1
-            return server
-
-    def is_shared(self, server: AppServer) -> bool:
-        """Tell whether somebody else uses the server too."""
-        with self._lock:
-            return server.users > 1
-
-    def leave(self, server: AppServer, step_seconds: float) -> None:
-        """Count one user less; the last one ends the process, which frees codex's thread locks."""
-        with self._lock:
-            server.users -= 1
-            last = server.users == 0
-            if last:
-                self._servers = {
-                    key: value for key, value in self._servers.items() if value is not server
-                }
-        if last:
-            server.stop(step_seconds)
+            self.leave(launch, step_seconds)

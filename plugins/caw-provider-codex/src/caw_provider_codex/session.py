@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from caw_core.deadlines import Deadline
 from caw_core.errors import (
     NotResumableError,
     ProcessError,
@@ -16,15 +17,15 @@ from caw_core.errors import (
     SessionStateError,
 )
 from caw_core.events import Event, Notice, RawOutput
+from caw_core.json_fields import mapping, strings, text
+from caw_core.process import kill_marked, new_marker
 from caw_provider_codex.answer_form import asked_in_words, strict_schema
+from caw_provider_codex.configuration import MARK
 from caw_provider_codex.decoder import TurnDecoder, unreadable
-from caw_provider_codex.errors import ended, refusal
-from caw_provider_codex.fields import mapping, strings, text
+from caw_provider_codex.errors import NAME, refusal
 from caw_provider_codex.inputs import user_input
-from caw_provider_codex.leftovers import end_marked, new_mark
 from caw_provider_codex.models import list_models
 from caw_provider_codex.rpc import RpcError
-from caw_provider_codex.server import Deadline
 from caw_provider_codex.threads import fork_thread, resume_thread, start_thread, unload_thread
 from caw_provider_codex.turn import RunningTurn
 
@@ -32,8 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from caw_core.blocks import JSON
+    from caw_core.json_lines import Line
     from caw_core.provider import ModelInfo, Prompt, StartRequest
-    from caw_provider_codex.lines import Line
     from caw_provider_codex.rpc import Peer
     from caw_provider_codex.server import AppServer, Launch, ServerPool
     from caw_provider_codex.threads import Thread
@@ -68,7 +69,7 @@ class CodexSession:
         self._prompted = False
         self._closed = False
         self._gone = threading.Event()
-        self._mark = new_mark()
+        self._mark = new_marker()
         self._server: AppServer = pool.enter(launch)
 
     @property
@@ -83,7 +84,7 @@ class CodexSession:
 
     def open(self, thread_id: str | None = None, *, fork_of: str | None = None) -> None:
         """Open a new thread, the one that *thread_id* names, or a copy of *fork_of*."""
-        deadline = Deadline("start", self._request.deadlines.start)
+        deadline = Deadline("start", self._request.deadlines.start, provider=NAME)
         peer = self._server.peer(deadline, self._stop)
         if fork_of is not None:
             thread = fork_thread(peer, self._request, fork_of, self._mark, self, deadline)
@@ -148,16 +149,16 @@ class CodexSession:
         Raises:
             ProviderError: codex did not say.
         """
-        deadline = Deadline("start", self._request.deadlines.start)
+        deadline = Deadline("start", self._request.deadlines.start, provider=NAME)
         peer = self._server.peer(deadline, self._stop)
         try:
             return list_models(peer, _LIST_SECONDS)
         except RpcError as error:
             raise refusal(error) from error
         except ProcessError as error:
-            raise ended(error) from error
+            raise error.again(NAME) from error
         except TimeoutError as error:
-            raise Deadline("start", _LIST_SECONDS).error(str(error)) from error
+            raise Deadline("start", _LIST_SECONDS, provider=NAME).error(str(error)) from error
 
     def set_model(self, model: str | None, reasoning: str | None) -> None:
         """Use another model or effort from the next turn on, also after a crash of codex."""
@@ -185,12 +186,12 @@ class CodexSession:
                 turn.close(self._stop)
             peer, thread = self._peer, self._thread
             if peer is not None and thread is not None:
-                if peer.running and self._pool.is_shared(self._server):
+                if peer.running and self._pool.is_shared(self._launch):
                     unload_thread(peer, thread.id, self._stop)
-                    end_marked(self._mark)
+                    kill_marked(self._mark, variable=MARK)
                 peer.unsubscribe(self)
         finally:
-            self._pool.leave(self._server, self._stop)
+            self._pool.leave(self._launch, self._stop)
             self._gone.set()
 
     # -------------------------------------------------------------- called in the reader's thread
@@ -265,7 +266,7 @@ class CodexSession:
             )
         except (RpcError, ProcessError, TimeoutError) as error:
             log.debug("codex did not end its commands: %s", error)
-        end_marked(self._mark)
+        kill_marked(self._mark, variable=MARK)
 
     def _turn_settings(self, thread: Thread) -> dict[str, JSON]:
         params: dict[str, JSON] = {"threadId": thread.id}
@@ -318,7 +319,7 @@ class CodexSession:
         peer, thread = self._opened()
         if peer.running:
             return
-        deadline = Deadline("start", self._request.deadlines.start)
+        deadline = Deadline("start", self._request.deadlines.start, provider=NAME)
         peer = self._server.peer(deadline, self._stop)
         try:
             thread = resume_thread(peer, self._request, thread.id, self._mark, self, deadline)

@@ -6,18 +6,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from caw_core.deadlines import Deadline
 from caw_core.errors import ProcessError
 from caw_core.events import Steered, TurnEnded, UsageReported
 from caw_core.fold import TurnFold
+from caw_core.json_fields import mapping, number, objects, text
 from caw_core.provider import NativeSession
 from caw_core.trajectory import ErrorInfo, Trajectory
 from caw_core.usage import UsageStats
 from caw_provider_codex import items
-from caw_provider_codex.errors import NAME, ended, refusal
-from caw_provider_codex.fields import mapping, number, objects, text
+from caw_provider_codex.errors import NAME, refusal
 from caw_provider_codex.rollout import models_by_turn, usage_by_turn
 from caw_provider_codex.rpc import RpcError
-from caw_provider_codex.server import Deadline
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -144,6 +144,6 @@ def _call(peer: Peer, method: str, params: dict[str, JSON]) -> dict[str, JSON]:
     except RpcError as error:
         raise refusal(error) from error
     except ProcessError as error:
-        raise ended(error) from error
+        raise error.again(NAME) from error
     except TimeoutError as error:
-        raise Deadline("start", _SECONDS).error(str(error)) from error
+        raise Deadline("start", _SECONDS, provider=NAME).error(str(error)) from error

@@ -14,18 +14,18 @@ from caw_core.errors import (
     ProtocolError,
     SessionBusyError,
 )
+from caw_core.json_fields import mapping, text
 from caw_provider_codex.configuration import thread_config
-from caw_provider_codex.errors import NAME, ended, refusal, without_key
-from caw_provider_codex.fields import mapping, text
+from caw_provider_codex.errors import NAME, refusal, without_key
 from caw_provider_codex.rpc import RpcError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from caw_core.blocks import JSON
+    from caw_core.deadlines import Deadline
     from caw_core.provider import Permissions, StartRequest
     from caw_provider_codex.rpc import Peer, Sink
-    from caw_provider_codex.server import Deadline
 
 log = logging.getLogger("caw.codex")
 
@@ -64,7 +64,7 @@ def start_thread(
     Args:
         peer: the app-server.
         request: what was asked for.
-        mark: what the thread's commands carry; see `caw_provider_codex.leftovers`.
+        mark: what the thread's commands carry; see `caw_provider_codex.configuration.MARK`.
         sink: who listens.
         deadline: when to give up.
 
@@ -161,7 +161,7 @@ def _call(
     except RpcError as error:
         raise refusal(error) from error
     except ProcessError as error:
-        raise ended(error) from error
+        raise error.again(NAME) from error
     except CawError:
         raise
     except TimeoutError as error:

@@ -15,12 +15,12 @@ from caw_core.events import (
     ToolStarted,
     TurnEnded,
 )
+from caw_core.json_fields import mapping, text
+from caw_core.json_lines import Line
 from caw_provider_codex import approvals
 from caw_provider_codex.answer_form import structured_answer
 from caw_provider_codex.decoder import TurnDecoder, unreadable
-from caw_provider_codex.errors import NAME, ended, no_connection, refusal, turn_error
-from caw_provider_codex.fields import mapping, text
-from caw_provider_codex.lines import Line
+from caw_provider_codex.errors import NAME, no_connection, refusal, turn_error
 from caw_provider_codex.requests import OpenRequests
 from caw_provider_codex.rpc import Reply, RpcError
 
@@ -245,13 +245,13 @@ class RunningTurn:
             if isinstance(what.error, RpcError):
                 raise refusal(what.error) from what.error
             if what.error is not None:
-                raise ended(what.error) from what.error
+                raise what.error.again(NAME) from what.error
             if not self._id:
                 msg = "codex started a turn without an id"
                 raise ProtocolError(msg, provider=NAME)
             self._decoder.turn_id = self._id
         elif isinstance(what, ProcessError):
-            raise ended(what) from what
+            raise what.again(NAME) from what
         else:
             raise _closed_error()
 

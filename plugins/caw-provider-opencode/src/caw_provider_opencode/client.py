@@ -17,9 +17,10 @@ from urllib.parse import quote, urlencode
 import attrs
 
 from caw_core.blocks import JSON
-from caw_core.errors import ConfigError, ProtocolError
+from caw_core.errors import ProtocolError
+from caw_core.json_fields import mapping, text
+from caw_core.json_lines import encode
 from caw_provider_opencode.errors import NAME
-from caw_provider_opencode.fields import mapping, text
 from caw_provider_opencode.sse import SseParser
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ class Client:
         Raises:
             OSError: there was no connection, or no answer in time (`TimeoutError`).
             ProtocolError: the answer is no JSON.
-            ConfigError: the body holds a text that is no Unicode.
+            ConfigError: *body* cannot be sent; see `caw_core.json_lines.encode`.
         """
         connection = self.connection(timeout)
         try:
@@ -122,11 +123,7 @@ class Client:
         self, connection: http.client.HTTPConnection, method: str, path: str, body: JSON
     ) -> Answer:
         """Send a request on *connection* and read the answer; errors as in `call`."""
-        try:
-            data = None if body is None else json.dumps(body, ensure_ascii=False).encode()
-        except UnicodeEncodeError as error:
-            msg = "the text holds half of a surrogate pair, so it is no Unicode and cannot be sent"
-            raise ConfigError(msg) from error
+        data = None if body is None else encode(body)
         try:
             connection.request(method, path, data, self._headers)
             response = connection.getresponse()

@@ -15,9 +15,9 @@ from caw_core.errors import (
     ProtocolError,
     ProviderError,
 )
+from caw_core.json_fields import mapping, objects, strings, text
 from caw_provider_opencode.client import NOT_FOUND, route
-from caw_provider_opencode.errors import NAME, ended
-from caw_provider_opencode.fields import mapping, objects, strings, text
+from caw_provider_opencode.errors import NAME
 from caw_provider_opencode.models import effort_notice
 from caw_provider_opencode.permissions import (
     EXTERNAL,
@@ -27,16 +27,17 @@ from caw_provider_opencode.permissions import (
     session_rules,
 )
 from caw_provider_opencode.readiness import data_folder
+from caw_provider_opencode.run_agent import PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from caw_core.blocks import JSON
+    from caw_core.deadlines import Deadline
     from caw_core.provider import StartRequest
     from caw_provider_opencode.client import Answer
     from caw_provider_opencode.live import LiveServer
-    from caw_provider_opencode.server import Deadline
 
 _T = TypeVar("_T")
 _SESSION_ID: Final = re.compile(r"ses_[0-9A-Za-z]{1,64}")
@@ -99,7 +100,7 @@ class Opener:
         """
         found = self.find(session_id)
         directory = text(found.data, "directory")
-        agent = self._agent(directory, text(found.data, "agent"))
+        agent = self._agent(directory, text(found.data, "agent").removeprefix(PREFIX))
         rules = self._rules(agent, directory)
         # opencode appends what a PATCH brings, and the last rule counts.
         if objects(found.data, "permission")[-len(rules) :] != rules:
@@ -133,9 +134,7 @@ class Opener:
             NotResumableError: opencode does not have it.
             ProviderError: opencode refused, ended, or did not answer in time.
         """
-        if not _SESSION_ID.fullmatch(session_id):
-            msg = f"{session_id!r} is no id of an opencode session"
-            raise NotResumableError(msg, provider=NAME)
+        checked_id(session_id)
         found = self._call("GET", route("session", session_id))
         if found.status == NOT_FOUND:
             msg = f"opencode does not have the conversation: {found.message}"
@@ -210,7 +209,7 @@ class Opener:
             for folder in self._leave.folders
             if last_action(rules, EXTERNAL, folder) == "deny"
         ]
-        if not _same_folder(directory, self._request.cwd):
+        if not same_folder(directory, self._request.cwd):
             notices.append(f"opencode goes on in the conversation's own folder, {directory}")
         return Conversation(
             id=session_id,
@@ -228,7 +227,15 @@ class Opener:
         return effort_notice(providers, self._request.model, self._request.reasoning)
 
 
-def _same_folder(one: str, other: Path) -> bool:
+def checked_id(session_id: str) -> None:
+    """Raise `NotResumableError` if *session_id* cannot be one of opencode's."""
+    if not _SESSION_ID.fullmatch(session_id):
+        msg = f"{session_id!r} is no id of an opencode session"
+        raise NotResumableError(msg, provider=NAME)
+
+
+def same_folder(one: str, other: Path) -> bool:
+    """Tell whether two paths name the same folder."""
     try:
         return other.samefile(one)
     except OSError:
@@ -239,5 +246,5 @@ def lost(live: LiveServer, error: OSError) -> ProcessError | ProtocolError:
     """Return the error for a connection to the server that broke."""
     # The end of the process is known a moment after its connections are gone.
     if live.wait_gone(1.0) or not live.running:
-        return ended(live.exit_error("opencode ended"))
+        return live.exit_error("opencode ended").again(NAME)
     return ProtocolError(f"opencode dropped the connection: {error!r}", provider=NAME)

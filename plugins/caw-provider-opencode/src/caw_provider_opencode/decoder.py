@@ -22,10 +22,10 @@ from caw_core.events import (
     UsageReported,
     VendorEvent,
 )
+from caw_core.json_fields import mapping, number, objects, text
 from caw_core.usage import UsageStats
 from caw_provider_opencode import parts
 from caw_provider_opencode.errors import Retry
-from caw_provider_opencode.fields import mapping, number, objects, text
 from caw_provider_opencode.permissions import FORM
 from caw_provider_opencode.sse import parse_message
 from caw_provider_opencode.tool_servers import display_name

@@ -18,10 +18,10 @@ import attrs
 
 from caw_core.errors import CawError
 from caw_core.events import Notice
+from caw_core.json_fields import mapping, objects, strings, text
 from caw_core.permissions import Decision, allow, deny
 from caw_provider_opencode import requests
 from caw_provider_opencode.client import route
-from caw_provider_opencode.fields import mapping, objects, strings, text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection

@@ -19,10 +19,9 @@ from caw_core.errors import (
     ContextLimitError,
     LimitError,
     ModelError,
-    ProcessError,
     ProviderError,
 )
-from caw_provider_opencode.fields import mapping, number, text
+from caw_core.json_fields import mapping, number, text
 
 if TYPE_CHECKING:
     from caw_core.blocks import JSON
@@ -158,14 +157,3 @@ def _limit_kind(retry: Retry) -> str:
     if _RATE_WORDS.search(retry.message):
         return "rate"
     return "overloaded" if _LOAD_WORDS.search(retry.message) else ""
-
-
-def ended(error: ProcessError) -> ProcessError:
-    """Return a fresh copy of the error that everybody gets who waited for the same process."""
-    return ProcessError(
-        str(error),
-        exit_code=error.exit_code,
-        signal=error.signal,
-        stderr_tail=error.stderr_tail,
-        provider=NAME,
-    )

@@ -10,11 +10,11 @@ import threading
 from typing import TYPE_CHECKING, Final, Protocol
 
 from caw_core.errors import ProcessError, ProtocolError
+from caw_core.json_fields import mapping, text
 from caw_core.process import Process
 from caw_core.process.group import signal_group
 from caw_provider_opencode.client import USER, Client
 from caw_provider_opencode.errors import INSTALL_HINT, NAME
-from caw_provider_opencode.fields import mapping, text
 from caw_provider_opencode.sse import parse_message
 from caw_provider_opencode.tool_servers import Given, ToolServers
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from caw_core.process import ProcessExit
     from caw_provider_opencode.client import EventSource
     from caw_provider_opencode.sse import Message
 
@@ -51,6 +50,9 @@ class Sink(Protocol):
 class LiveServer:
     """A server that was started for us; `wait_ready` before anything else.
 
+    Attributes:
+        version: what it says of its version once it is ready.
+
     Args:
         program: the native program.
         env: its whole environment, without a password.
@@ -66,6 +68,7 @@ class LiveServer:
         self, program: str, *, env: Mapping[str, str], cwd: Path, servers: Given = ()
     ) -> None:
         self.tool_servers = ToolServers(servers)
+        self.version = ""
         self._lock = threading.Lock()
         self._sinks: dict[str, Sink] = {}
         self._end: ProcessError | None = None
@@ -76,7 +79,6 @@ class LiveServer:
         self._listening = threading.Event()
         self._connected = threading.Event()
         self._gone = threading.Event()
-        self._made = threading.Event()
         # Without a password every process of this machine could drive the agent.
         self._password = secrets.token_urlsafe(32)
         secret = {"OPENCODE_SERVER_USERNAME": USER, "OPENCODE_SERVER_PASSWORD": self._password}
@@ -89,7 +91,6 @@ class LiveServer:
             name=NAME,
             install_hint=INSTALL_HINT,
         )
-        self._made.set()
 
     @property
     def pid(self) -> int:
@@ -128,7 +129,8 @@ class LiveServer:
         if mapping({"health": health.data}, "health").get("healthy") is not True:
             msg = f"opencode does not say that it is well: {health.message}"
             raise ProtocolError(msg, provider=NAME)
-        log.debug("opencode %s listens, pid %s", text(health.data, "version"), self.pid)
+        self.version = text(health.data, "version")
+        log.debug("opencode %s listens, pid %s", self.version, self.pid)
         threading.Thread(
             target=self._read_events,
             name=f"caw-opencode-{self.pid}-events",
@@ -178,10 +180,8 @@ class LiveServer:
             self._port = int(found[1])
             self._listening.set()
 
-    def _on_exit(self, _: ProcessExit) -> None:
-        # A program that ends at once may be gone before its object is ours.
-        self._made.wait()
-        error = self._process.exit_error("opencode ended")
+    def _on_exit(self, process: Process) -> None:
+        error = process.exit_error("opencode ended")
         with self._lock:
             self._end = error
             sinks = set(self._sinks.values())

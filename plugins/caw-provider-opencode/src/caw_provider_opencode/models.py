@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from caw_core.errors import ConfigError
+from caw_core.json_fields import mapping, objects, text
 from caw_core.provider import ModelInfo
-from caw_provider_opencode.fields import mapping, objects, text
 
 if TYPE_CHECKING:
     from caw_core.blocks import JSON

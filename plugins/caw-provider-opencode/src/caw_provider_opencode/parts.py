@@ -10,8 +10,8 @@ import re
 from typing import TYPE_CHECKING, Final, Literal
 
 from caw_core.events import FileChanged, ImageDone, PlanUpdated, ToolFinished
+from caw_core.json_fields import mapping, number, objects, text
 from caw_core.trajectory import PlanEntry
-from caw_provider_opencode.fields import mapping, number, objects, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

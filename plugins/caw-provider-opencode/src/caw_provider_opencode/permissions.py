@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from caw_core.errors import UnsupportedError
+from caw_core.json_fields import text
 from caw_core.tools import ToolGroup
 from caw_provider_opencode.errors import NAME
-from caw_provider_opencode.fields import text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

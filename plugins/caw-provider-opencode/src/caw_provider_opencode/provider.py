@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from caw_core.deadlines import Deadlines
-from caw_core.errors import ConfigError, ProgramNotFoundError
+from caw_core.deadlines import Deadline, Deadlines
 from caw_core.hookspecs import hookimpl
 from caw_core.process import child_environment
-from caw_core.provider import NATIVE, OptionSupport, ProviderInfo, Readiness
-from caw_provider_opencode.errors import INSTALL_HINT, NAME
-from caw_provider_opencode.program import find_program, program_version
-from caw_provider_opencode.server import Deadline, Launch, ServerPool
-from caw_provider_opencode.session import MAX_RETRIES, open_session
+from caw_core.programs import ProgramVersions
+from caw_core.provider import NATIVE, OptionSupport, ProviderInfo
+from caw_provider_opencode.configuration import served
+from caw_provider_opencode.errors import NAME
+from caw_provider_opencode.program import OPENCODE
+from caw_provider_opencode.protocols import Sessions
+from caw_provider_opencode.server import Launch, ServerPool
+from caw_provider_opencode.session import MAX_RETRIES
 from caw_provider_opencode.tool_servers import given
 
 if TYPE_CHECKING:
@@ -22,34 +23,36 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from caw_core.mcp import McpServer
-    from caw_core.provider import NativeSession, ProviderSession, ResumeRequest, StartRequest
+    from caw_core.provider import (
+        NativeSession,
+        ProviderSession,
+        Readiness,
+        ResumeRequest,
+        StartRequest,
+    )
     from caw_core.trajectory import Trajectory
     from caw_provider_opencode.live import LiveServer
-
-TESTED: Final = "1.18.33"
-"""The version of opencode that this was tested with; others of 1.18 should agree."""
-
-_CONFIG: Final = "OPENCODE_CONFIG_CONTENT"
-_OURS: Final = {"experimental": {"continue_loop_on_deny": True}}
-"""Without it a "no" ends the turn, if it comes without words or answers a question."""
 
 _INFO = ProviderInfo(
     name=NAME,
     description="opencode over its HTTP server, one process for all sessions",
     capabilities=frozenset(
         {
+            "file_changes",
             "files",
             "fork",
             "images",
             "interrupt",
             "models",
             "permissions",
+            "plans",
             "resume",
             "set_model",
             "steer",
             "streaming",
             "structured",
             "thinking",
+            "tool_output",
             "tools",
             "usage",
         },
@@ -89,9 +92,13 @@ _INFO = ProviderInfo(
             "how often opencode may repeat a failed request before the turn fails "
             f"(default {MAX_RETRIES}; by itself it would never give up)"
         ),
+        "protocol": (
+            "'live' (opencode's server), 'spawn' (one opencode run per turn), or 'auto' (default): "
+            "the server where the program's version has one that does all that is needed"
+        ),
     },
-    program="opencode",
-    install_hint=INSTALL_HINT,
+    program=OPENCODE.name,
+    install_hint=OPENCODE.install_hint,
 )
 
 
@@ -102,17 +109,18 @@ class OpencodeProvider:
 
     def __init__(self) -> None:
         self._pool = ServerPool()
-        self._versions: dict[tuple[str, int, int], str] = {}
+        self._versions = ProgramVersions()
+        self._sessions = Sessions(self._pool, self._versions)
 
     @hookimpl
     def start_session(self, request: StartRequest) -> ProviderSession:
         """Open a new session; see `caw_core.hookspecs.ProviderSpecs.start_session`."""
-        return open_session(self._pool, _launched(request), request)
+        return self._sessions.open(_launched(request), request)
 
     @hookimpl
     def resume_session(self, request: ResumeRequest) -> ProviderSession:
         """Open the session again; see `caw_core.hookspecs.ProviderSpecs.resume_session`."""
-        return open_session(self._pool, _launched(request), request, request.resume_key)
+        return self._sessions.open(_launched(request), request, request.resume_key)
 
     @hookimpl
     def resume_key_from_trajectory(self, trajectory: Trajectory) -> str | None:
@@ -155,39 +163,19 @@ class OpencodeProvider:
         options: Mapping[str, Any],
     ) -> Readiness:
         """Look for the program and for credentials; neither network nor tokens are used."""
+        from caw_core.readiness import program_readiness
         from caw_provider_opencode.readiness import LOGIN_HINT, credentials
 
-        whole = child_environment(env)
-        try:
-            program = find_program(options.get("binary"), whole)
-        except ProgramNotFoundError as error:
-            return Readiness(ready=False, detail=str(error), hint=INSTALL_HINT)
-        version = self._version(program)
-        seen = credentials(whole)
-        return Readiness(
-            ready=bool(version and seen),
-            detail=_detail(version, seen),
-            hint=("" if seen else LOGIN_HINT) if version else INSTALL_HINT,
-            program_path=str(program),
-            version=version,
-            tested_versions=TESTED,
-            tested=version.split(".")[:2] == TESTED.split(".")[:2] if version else None,
-            credentials=seen,
+        return program_readiness(
+            OPENCODE, self._versions, env, options, credentials=credentials, login_hint=LOGIN_HINT
         )
-
-    def _version(self, program: Path) -> str:
-        state = program.stat()
-        key = (str(program), state.st_mtime_ns, state.st_size)
-        if key not in self._versions:
-            self._versions[key] = program_version(program)
-        return self._versions[key]
 
     def _lent(
         self, env: Mapping[str, str | None], options: Mapping[str, Any]
     ) -> AbstractContextManager[LiveServer]:
         limits = Deadlines()
         launch = _launch(env, options)
-        return self._pool.lent(launch, Deadline("start", limits.start), limits.stop)
+        return self._pool.lent(launch, Deadline("start", limits.start, provider=NAME), limits.stop)
 
 
 def _launched(request: StartRequest) -> Launch:
@@ -200,43 +188,5 @@ def _launch(
     servers: Iterable[McpServer] = (),
 ) -> Launch:
     whole = child_environment(env)
-    program = find_program(options.get("binary"), whole)
-    return Launch.of(program, _served(whole, options.get("config")), given(servers))
-
-
-def _served(env: Mapping[str, str], config: object) -> dict[str, str]:
-    """Return the environment of a server: the user's, the caller's settings, and no updates."""
-    served = {**env, "OPENCODE_DISABLE_AUTOUPDATE": "1"}
-    config = {} if config is None else config
-    if not isinstance(config, dict):
-        msg = f"opencode's option 'config' must be a dict of settings, not {type(config).__name__}"
-        raise ConfigError(msg)
-    try:
-        users = json.loads(env.get(_CONFIG) or "{}")
-    except ValueError as error:
-        if not config:
-            # opencode takes comments too. It may then end a turn after a "no".
-            return served
-        msg = f"{_CONFIG} holds no JSON, so opencode's option 'config' cannot be merged into it"
-        raise ConfigError(msg) from error
-    try:
-        # In the environment, not in argv: it may hold keys.
-        served[_CONFIG] = json.dumps(_merged(_merged(_OURS, users), config))
-    except TypeError as error:
-        msg = f"opencode's option 'config' must be JSON: {error}"
-        raise ConfigError(msg) from error
-    return served
-
-
-def _merged(base: Any, over: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(base) if isinstance(base, dict) else {}
-    for name, value in over.items():
-        old = merged.get(name)
-        merged[name] = _merged(old, value) if isinstance(value, dict) else value
-    return merged
-
-
-def _detail(version: str, seen: str) -> str:
-    if not version:
-        return "opencode does not say its version"
-    return f"opencode {version}, {seen or 'no credentials seen'}"
+    program = OPENCODE.find(whole, options)
+    return Launch.of(program, served(whole, options.get("config")), given(servers))

@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from caw_provider_opencode.fields import mapping
+from caw_core.json_fields import mapping
+from caw_core.process import home_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,7 +37,7 @@ LOGIN_HINT: Final = "Run: opencode auth login"
 def data_folder(env: Mapping[str, str]) -> Path:
     """Return the folder in which opencode keeps its sessions and its logins."""
     chosen = env.get("XDG_DATA_HOME")
-    return (Path(chosen) if chosen else _home(env) / ".local" / "share") / "opencode"
+    return (Path(chosen) if chosen else home_folder(env) / ".local" / "share") / "opencode"
 
 
 def credentials(env: Mapping[str, str]) -> str:
@@ -58,14 +59,10 @@ def credentials(env: Mapping[str, str]) -> str:
 
 def _config_files(env: Mapping[str, str]) -> list[Path]:
     chosen = env.get("XDG_CONFIG_HOME")
-    folder = (Path(chosen) if chosen else _home(env) / ".config") / "opencode"
+    folder = (Path(chosen) if chosen else home_folder(env) / ".config") / "opencode"
     files = [folder / name for name in ("config.json", "opencode.json", "opencode.jsonc")]
     named = env.get("OPENCODE_CONFIG")
     return [Path(named), *files] if named else files
-
-
-def _home(env: Mapping[str, str]) -> Path:
-    return Path(env.get("HOME") or Path.home())
 
 
 def _load(file: Path) -> JSON:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from caw_core.json_fields import mapping, objects, strings, text
 from caw_core.permissions import Decision, PermissionRequest
-from caw_provider_opencode.fields import mapping, objects, strings, text
 from caw_provider_opencode.permissions import QUESTION, kind_of
 from caw_provider_opencode.tool_servers import display_name
 

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import threading
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import attrs
 
-from caw_core.errors import CawError, DeadlineError, ProcessError, ProtocolError
-from caw_provider_opencode.errors import NAME, ended
+from caw_core.errors import CawError, ProcessError, ProtocolError
+from caw_core.process import SharedPool
+from caw_provider_opencode.errors import NAME
 from caw_provider_opencode.live import LiveServer
 from caw_provider_opencode.tool_servers import Given
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from caw_core.deadlines import Deadline
 
 
 @attrs.frozen(kw_only=True)
@@ -40,30 +42,10 @@ class Launch:
         return cls(program=str(program), env=tuple(sorted(env.items())), servers=servers)
 
 
-class Deadline:
-    """What is left of a number of seconds; None never ends."""
-
-    def __init__(self, kind: str, seconds: float | None) -> None:
-        self.kind = kind
-        self.seconds = seconds
-        self._end = None if seconds is None else time.monotonic() + seconds
-
-    @property
-    def left(self) -> float | None:
-        """The seconds that are left; a little more than 0 when the time is over."""
-        # As a socket's time-out, 0 would mean not to wait at all.
-        return None if self._end is None else max(0.001, self._end - time.monotonic())
-
-    def error(self, hint: str) -> DeadlineError:
-        """Return the error for this deadline's passing."""
-        return DeadlineError(self.kind, self.seconds or 0.0, provider=NAME, hint=hint)
-
-
 class SharedServer:
     """One server for several sessions; started when first asked for, and after a crash."""
 
     def __init__(self, launch: Launch) -> None:
-        self.users = 0
         self._launch = launch
         self._lock = threading.Lock()
         self._live: LiveServer | None = None
@@ -113,7 +95,7 @@ class SharedServer:
     @staticmethod
     def _explain(error: BaseException, deadline: Deadline) -> BaseException:
         if isinstance(error, ProcessError):
-            return ended(error)
+            return error.again(NAME)
         if isinstance(error, CawError):
             return error
         if isinstance(error, TimeoutError):
@@ -123,19 +105,11 @@ class SharedServer:
         return error
 
 
-class ServerPool:
-    """Keeps the servers of one provider, each for as long as a session uses it."""
+class ServerPool(SharedPool[Launch, SharedServer]):
+    """Keeps the servers of one provider."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._servers: dict[Launch, SharedServer] = {}
-
-    def enter(self, launch: Launch) -> SharedServer:
-        """Count one more user of the server that *launch* describes, and return it."""
-        with self._lock:
-            server = self._servers.setdefault(launch, SharedServer(launch))
-            server.users += 1
-            return server
+        super().__init__(SharedServer)
 
     @contextlib.contextmanager
     def lent(self, launch: Launch, deadline: Deadline, stop_seconds: float) -> Iterator[LiveServer]:
@@ -144,16 +118,4 @@ class ServerPool:
         try:
             yield server.live(deadline, stop_seconds)
         finally:
-            self.leave(server, stop_seconds)
-
-    def leave(self, server: SharedServer, step_seconds: float) -> None:
-        """Count one user less; the last one ends the process."""
-        with self._lock:
-            server.users -= 1
-            last = server.users == 0
-            if last:
-                self._servers = {
-                    key: value for key, value in self._servers.items() if value is not server
-                }
-        if last:
-            server.stop(step_seconds)
+            self.leave(launch, stop_seconds)

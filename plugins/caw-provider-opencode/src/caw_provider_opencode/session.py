@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from caw_core.deadlines import Deadline
 from caw_core.errors import (
     CawError,
     ProtocolError,
@@ -15,16 +16,15 @@ from caw_core.errors import (
     UnsupportedError,
 )
 from caw_core.events import Event, Notice
+from caw_core.json_fields import mapping, objects, text
 from caw_core.locks import ConversationLock
 from caw_provider_opencode import inputs
 from caw_provider_opencode.client import route
 from caw_provider_opencode.conversations import Opener, lost
 from caw_provider_opencode.desk import RequestDesk
 from caw_provider_opencode.errors import NAME
-from caw_provider_opencode.fields import mapping, objects, text
 from caw_provider_opencode.models import effort_notice, model_infos, model_of
 from caw_provider_opencode.requests import is_request
-from caw_provider_opencode.server import Deadline
 from caw_provider_opencode.turn import RunningTurn
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class OpencodeSession:
 
     def open(self, session_id: str | None = None, forked: Conversation | None = None) -> None:
         """Open a new session, the one that *session_id* names, or a copy of *forked*."""
-        deadline = Deadline("start", self._request.deadlines.start)
+        deadline = Deadline("start", self._request.deadlines.start, provider=NAME)
         live = self._server.live(deadline, self._stop)
         opener = self._opener(live, deadline)
         if session_id is None:
@@ -170,7 +170,7 @@ class OpencodeSession:
             if self._live is not None:
                 self._live.unsubscribe(self)
         finally:
-            self._pool.leave(self._server, self._stop)
+            self._pool.leave(self._launch, self._stop)
             if self._right is not None:
                 self._right.release()
             self._gone.set()
@@ -285,7 +285,7 @@ class OpencodeSession:
 
     def _get(self, *path: str) -> JSON:
         live, conversation = self._opened()
-        deadline = Deadline("start", self._request.deadlines.start)
+        deadline = Deadline("start", self._request.deadlines.start, provider=NAME)
         try:
             where = route(*path, directory=conversation.directory)
             answer = live.client.call("GET", where, timeout=deadline.left)
@@ -321,7 +321,7 @@ class OpencodeSession:
         live, conversation = self._opened()
         if live.running:
             return
-        deadline = Deadline("start", self._request.deadlines.start)
+        deadline = Deadline("start", self._request.deadlines.start, provider=NAME)
         live = self._server.live(deadline, self._stop)
         conversation = self._opener(live, deadline).resume(conversation.id)
         self._notices.clear()

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
-
 import attrs
 
 from caw_core.blocks import JSON
+from caw_core.json_fields import mapping, text
+from caw_core.json_lines import read_line
 from caw_core.process import LineSplitter
-from caw_provider_opencode.fields import mapping, text
 
 
 @attrs.frozen
@@ -65,11 +64,7 @@ def parse_message(data: bytes) -> Message | None:
         The event; None for the copy of it that opencode 1.18.33 sends for its own synchronisation
         (``{"payload": {"type": "sync", …}}``).
     """
-    try:
-        envelope = json.loads(data)
-    except (ValueError, RecursionError):
-        return Message(data, "", {})
-    payload = mapping(envelope, "payload")
+    payload = mapping(read_line(data).message, "payload")
     if text(payload, "type") == "sync":
         return None
     return Message(data, text(payload, "type"), mapping(payload, "properties"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from caw_provider_opencode.fields import mapping, number, text
+from caw_core.json_fields import mapping, number, text
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Final
 from caw_core.errors import CawError, NotResumableError, ProviderError
 from caw_core.events import Steered, StructuredDone, TurnEnded
 from caw_core.fold import TurnFold
+from caw_core.json_fields import mapping, number, objects, text
 from caw_core.provider import NativeSession
 from caw_core.trajectory import ErrorInfo, Trajectory
 from caw_provider_opencode.client import NOT_FOUND, route
 from caw_provider_opencode.conversations import lost
 from caw_provider_opencode.decoder import TurnDecoder
 from caw_provider_opencode.errors import ABORTED, FINISHES, NAME, turn_error
-from caw_provider_opencode.fields import mapping, number, objects, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -12,8 +12,8 @@ import json
 import threading
 from typing import TYPE_CHECKING, Final
 
+from caw_core.json_fields import mapping, text
 from caw_provider_opencode.client import route
-from caw_provider_opencode.fields import mapping, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

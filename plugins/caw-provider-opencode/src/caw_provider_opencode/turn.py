@@ -12,6 +12,7 @@ import attrs
 
 from caw_core.errors import CawError, ProcessError, ProviderError, TurnInterruptedError
 from caw_core.events import Event, RawOutput, Retrying, StructuredDone, TurnEnded
+from caw_core.json_fields import mapping, objects, text
 from caw_provider_opencode.client import Answer, PendingCall, route
 from caw_provider_opencode.conversations import lost
 from caw_provider_opencode.decoder import TurnDecoder
@@ -21,11 +22,9 @@ from caw_provider_opencode.errors import (
     FINISHES,
     NAME,
     OUTPUT_LENGTH,
-    ended,
     retries_used_up,
     turn_error,
 )
-from caw_provider_opencode.fields import mapping, objects, text
 from caw_provider_opencode.requests import is_request, is_settled
 from caw_provider_opencode.sse import Message
 from caw_provider_opencode.steering import Spoken, later
@@ -273,7 +272,7 @@ class RunningTurn:
             case _Failed(error):
                 raise self._lost(error, live) from error
             case ProcessError():
-                raise ended(what) from what
+                raise what.again(NAME) from what
             case _Closed():
                 raise _closed()
 
