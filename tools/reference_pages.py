@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
+from feature_table import FEATURES, load_agents
 
 import caw_core
 from caw_core import blocks, errors, events, hookspecs
@@ -22,6 +23,8 @@ from caw_core.plugin_check import REQUIRED
 if TYPE_CHECKING:
     import enum
     from collections.abc import Callable, Iterator
+
+    from caw_core.provider import OptionSupport
 
 REFERENCE = Path(__file__).resolve().parents[1] / "docs" / "reference"
 MARK = "<!-- Below this line: written by tools/reference_pages.py from the code. -->"
@@ -101,6 +104,7 @@ def hooks() -> Iterator[str]:
     groups = {
         "Hooks of a provider": hookspecs.ProviderSpecs,
         "Hooks of a storage": hookspecs.StorageSpecs,
+        "Hooks of an observer": hookspecs.ObserverSpecs,
     }
     required = {name for names in REQUIRED.values() for name in names}
     for title, specs in groups.items():
@@ -278,10 +282,38 @@ def documented(member: Any) -> Iterator[str]:
         yield "\n".join(lines)
 
 
+def features() -> Iterator[str]:
+    """Yield the table of features, and then what is to be known of a cell."""
+    agents = load_agents()
+    rows = [f"| feature | what it is | {' | '.join(agents)} |", f"|---|---|{'---|' * len(agents)}"]
+    notes = []
+    for feature in FEATURES:
+        found = {name: feature.support(provider) for name, provider in agents.items()}
+        cells = " | ".join(map(cell, found.values()))
+        rows.append(f"| `{feature.name}` | {feature.means} | {cells} |")
+        told = [
+            listed(f"{name}: {support.how}")
+            for name, support in found.items()
+            if support.support == "native" and support.how
+        ]
+        if told:
+            notes.append("\n".join([f"### `{feature.name}`", "", *told]))
+    yield "\n".join(rows)
+    yield "## What the providers say of a yes"
+    yield from notes
+
+
+def cell(support: OptionSupport) -> str:
+    """Return what stands in the table for one feature of one provider."""
+    words = {"native": "yes", "emulated": "emulated", "unsupported": "no"}[support.support]
+    return words if support.support == "native" or not support.how else f"{words}: {support.how}"
+
+
 PAGES: dict[str, Callable[[], Iterator[str]]] = {
     "agent-and-session.md": api,
     "errors.md": tree,
     "events-and-blocks.md": values,
+    "features.md": features,
     "hooks.md": hooks,
 }
 

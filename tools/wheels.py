@@ -28,12 +28,19 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from caw_core.registry import GROUPS
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = [ROOT, *sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))]
-LOWEST_TESTS = ("tests", "plugins/caw-provider-echo/tests", "plugins/caw-storage-jsonl/tests")
+LOWEST_TESTS = (
+    "tests",
+    "plugins/caw-prices/tests",
+    "plugins/caw-provider-echo/tests",
+    "plugins/caw-storage-jsonl/tests",
+)
 LOWEST_MARKS = "not real_codex and not real_claude and not real_opencode"
 SMOKE = """
 import importlib, sys
@@ -57,11 +64,7 @@ class Distribution:
     def plugins(self) -> list[tuple[str, str]]:
         """The kind and the name of each plugin that it offers."""
         groups = self.project.get("entry-points", {})
-        return [
-            (kind, name)
-            for group, kind in (("caw.providers", "provider"), ("caw.storages", "storage"))
-            for name in groups.get(group, {})
-        ]
+        return [(kind, name) for kind, group in GROUPS.items() for name in groups.get(group, {})]
 
     def extra_for(self, other: Distribution) -> str | None:
         """Return the extra that installs *other* and nothing more."""
