@@ -31,22 +31,43 @@ class Row:
 
 @attrs.frozen(kw_only=True)
 class Target:
-    """A figure made of the rows; ``holds`` is None where nothing is promised."""
+    """A figure made of the rows.
+
+    Attributes:
+        name: what it is.
+        value: the figure.
+        holds: whether it is as promised; None where nothing is, or where that cannot be told.
+        unit: the figure's unit.
+        between: where the true figure lies, with a probability of 95 %; None where that is not
+            worked out.
+    """
 
     name: str
     value: float
     holds: bool | None = None
     unit: str = ""
+    between: tuple[float, float] | None = None
 
 
-def arguments(doc: str | None, **counts: int) -> argparse.Namespace:
-    """Read the command line: ``--json``, and one number for each of *counts*, with its default."""
+def arguments(doc: str | None, **options: int | tuple[str, ...]) -> argparse.Namespace:
+    """Read the command line: ``--json``, and *options*.
+
+    Args:
+        doc: what ``--help`` says.
+        options: the default of a number, or the names to choose from, the default first.
+    """
     parser = argparse.ArgumentParser(
         description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    for name, default in counts.items():
-        parser.add_argument(f"--{name}", type=int, default=default, help=f"default {default}")
+    for name, given in options.items():
+        if isinstance(given, int):
+            parser.add_argument(f"--{name}", type=int, default=given, help=f"default {given}")
+        else:
+            default = given[0]
+            parser.add_argument(
+                f"--{name}", choices=given, default=default, help=f"default {default}"
+            )
     return parser.parse_args()
 
 
@@ -74,5 +95,8 @@ def report(title: str, rows: Sequence[Row], targets: Iterable[Target], *, as_jso
         figures = "".join(f"{x:>10,.2f} " for x in (row.median, min(row.samples), max(row.samples)))
         print(f"{row.name:{width}}  {figures} {len(row.samples)}  {row.unit}")
     for target in targets:
+        figure = f"{target.value:,.2f} {target.unit}".rstrip()
+        if target.between is not None:
+            figure += ", 95 % between {:,.2f} and {:,.2f}".format(*target.between)
         verdict = {True: " (holds)", False: " (DOES NOT HOLD)", None: ""}[target.holds]
-        print(f"{target.name}: {target.value:,.2f} {target.unit}".rstrip() + verdict)
+        print(f"{target.name}: {figure}{verdict}")
