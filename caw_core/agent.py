@@ -21,6 +21,7 @@ from caw_core.opening import SessionOpener
 from caw_core.plugin_check import check_plugin
 from caw_core.plugins import AgentPlugins, RecordPlugins
 from caw_core.provider import NativeSession, ProviderInfo, Readiness
+from caw_core.redaction import LogGuard
 from caw_core.registry import PluginRegistry, default_registry
 from caw_core.selection import choose_provider
 from caw_core.session import Session
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("caw.agent")
 # A library is quiet until its user asks: see docs/reference for the loggers below "caw".
-logging.getLogger("caw").addHandler(logging.NullHandler())
+logging.getLogger("caw").addHandler(LogGuard())
 
 
 class Agent:
@@ -104,6 +105,14 @@ class Agent:
             self._registry.load_provider(provider)
 
     # --------------------------------------------------------------------------- what it is
+
+    def __repr__(self) -> str:
+        # Whom it takes, as far as that is chosen; nothing of env, options and servers: secrets.
+        chosen = self.provider if "_plugins" in vars(self) else self._wanted or "auto"
+        given = self._settings.given
+        shown = {"model": given.get("model"), "cwd": str(given.get("cwd", ""))}
+        facts = "".join(f", {name}={value!r}" for name, value in shown.items() if value)
+        return f"Agent({chosen!r}{facts})"
 
     @functools.cached_property
     def _records(self) -> tuple[list[tuple[str, object]], list[tuple[str, object]]]:

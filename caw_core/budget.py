@@ -17,8 +17,9 @@ class Budget:
     """A bound on what a session uses, from its first turn in this process on.
 
     It is looked at before each turn and whenever the agent reports what a model call used, so it
-    can be passed by one call. A bound in money needs a provider that reports cost: with an unknown
-    cost the turn is ended too, since nothing else would keep the promise.
+    can be passed by one call. A bound in money needs an agent that reports cost, or a plugin that
+    computes it (caw-prices): with an unknown cost the turn is ended too, since nothing else would
+    keep the promise.
 
     Attributes:
         tokens: tokens of all kinds, cached ones included; None for no bound.
@@ -35,12 +36,19 @@ class Budget:
                 msg = f"Budget.{name} must be above 0, not {value!r}"
                 raise ConfigError(msg)
 
-    def problem(self, used: UsageStats) -> str:
-        """Say why *used* is over the budget; ``""`` if it is not."""
+    def problem(self, used: UsageStats, *, cost_follows: bool = False) -> str:
+        """Say why *used* is over the budget; ``""`` if it is not.
+
+        Args:
+            used: what was used so far.
+            cost_follows: the agent has not said the cost yet, and will.
+        """
         if self.tokens is not None and used.total_tokens >= self.tokens:
             return f"{used.total_tokens} of {self.tokens} tokens are used"
         if self.usd is not None and used:
             if used.cost_usd is None:
+                if cost_follows:
+                    return ""
                 return f"the cost is unknown, so the budget of {self.usd} USD cannot be kept"
             if used.cost_usd >= self.usd:
                 return f"{used.cost_usd:.4f} of {self.usd} USD are used"

@@ -1,13 +1,14 @@
-"""How long things may take."""
+"""How long things may take, and how much of that is left."""
 
 from __future__ import annotations
 
 import math
+import time
 from typing import Any
 
 import attrs
 
-from caw_core.errors import ConfigError
+from caw_core.errors import ConfigError, DeadlineError
 
 
 def _check_seconds(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
@@ -40,3 +41,29 @@ class Deadlines:
     idle: float | None = attrs.field(default=1800.0, validator=_check_seconds)
     turn: float | None = attrs.field(default=4 * 3600.0, validator=_check_seconds)
     stop: float = attrs.field(default=2.0, validator=_check_seconds)
+
+
+class Deadline:
+    """A limit that began to run when this was made, for something of several steps.
+
+    Args:
+        kind: its name in errors, as in `Deadlines`.
+        seconds: how long everything together may take; None for as long as it takes.
+        provider: the provider's name, for errors.
+    """
+
+    def __init__(self, kind: str, seconds: float | None, *, provider: str = "") -> None:
+        self.kind = kind
+        self.seconds = seconds
+        self.provider = provider
+        self._end = None if seconds is None else time.monotonic() + seconds
+
+    @property
+    def left(self) -> float | None:
+        """The seconds that are left, or None; a little more than 0 when the time is over."""
+        # As a socket's time-out, 0 would mean not to wait at all.
+        return None if self._end is None else max(0.001, self._end - time.monotonic())
+
+    def error(self, hint: str) -> DeadlineError:
+        """Return the error for its passing; *hint* says what was waited for."""
+        return DeadlineError(self.kind, self.seconds or 0.0, provider=self.provider, hint=hint)

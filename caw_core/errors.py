@@ -274,6 +274,22 @@ class ProcessError(ProviderError):
         self.signal = signal
         self.stderr_tail = stderr_tail
 
+    def again(self, provider: str = "") -> ProcessError:
+        """Return a copy to raise, for each of several who waited for the same program.
+
+        One object raised in several threads would collect the tracebacks of all of them.
+
+        Args:
+            provider: the provider's name, where the error does not have it yet.
+        """
+        return ProcessError(
+            str(self),
+            exit_code=self.exit_code,
+            signal=self.signal,
+            stderr_tail=self.stderr_tail,
+            provider=provider or self.provider,
+        )
+
 
 class ProtocolError(ProviderError):
     """The agent's program answered in a way that its protocol does not allow."""

@@ -32,7 +32,11 @@ class Event:
 
 @attrs.frozen(kw_only=True)
 class TurnStarted(Event):
-    """The first event of each turn; made by the core."""
+    """The first event of each turn; made by the core.
+
+    It comes again, with another index, if the agent had begun a turn of its own before it took
+    this one's prompt up.
+    """
 
     tag: ClassVar[str] = "turn_started"
     index: int
@@ -165,11 +169,19 @@ class PlanUpdated(Event):
 
 @attrs.frozen(kw_only=True)
 class UsageReported(Event):
-    """What one model call used. The turn's usage is the sum, so report increments, not totals."""
+    """What one model call used. The turn's usage is the sum, so report increments, not totals.
+
+    Attributes:
+        usage: the tokens, and the cost where the agent says it of the call.
+        model: which model it was, where the agent says so.
+        cost_follows: the agent says the cost of this call later, in that of the next report that
+            has one; see `caw_core.usage.UsageTally`.
+    """
 
     tag: ClassVar[str] = "usage_reported"
     usage: UsageStats
     model: str = ""
+    cost_follows: bool = False
     extra: Mapping[str, JSON] = frozen_extra()
 
 

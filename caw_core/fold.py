@@ -36,10 +36,12 @@ from caw_core.events import (
     UsageReported,
 )
 from caw_core.trajectory import PlanEntry, ResolvedOption, Turn
-from caw_core.usage import UsageStats
+from caw_core.usage import UsageTally
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+    from caw_core.trajectory import TurnOrigin
 
 
 def _checked(text: object) -> str:
@@ -154,6 +156,7 @@ class TurnFold:
     Args:
         index: the turn's place in the session.
         prompt: the prompt's text.
+        origin: who began the turn.
         attachments: what came with it, as the record names it.
         started_at: ISO 8601, UTC.
         options: how the caller's options were treated.
@@ -164,6 +167,7 @@ class TurnFold:
         *,
         index: int,
         prompt: str,
+        origin: TurnOrigin = "user",
         attachments: Sequence[Mapping[str, JSON]] = (),
         started_at: str = "",
         options: Sequence[ResolvedOption] = (),
@@ -171,6 +175,7 @@ class TurnFold:
         self._head = Turn(
             index=index,
             input=prompt,
+            origin=origin,
             attachments=tuple(attachments),
             status="running",
             started_at=started_at,
@@ -179,7 +184,7 @@ class TurnFold:
         self._pieces: list[_Piece] = []
         self._texts: dict[tuple[type[Block], str], _TextPiece] = {}
         self._tools: dict[str, _ToolPiece] = {}
-        self._usage = UsageStats()
+        self._usage = UsageTally()
         self._model = ""
         self._plan: tuple[PlanEntry, ...] = ()
         self._structured: JSON = None
@@ -213,6 +218,10 @@ class TurnFold:
         if handler is not None:
             handler(event)
 
+    def renumber(self, index: int) -> None:
+        """Give the turn another place in the session."""
+        self._head = attrs.evolve(self._head, index=index)
+
     def turn(self, *, duration_ms: int = 0) -> Turn:
         """Return the turn so far, ``running`` until a `TurnEnded` has come."""
         end = self._end
@@ -220,7 +229,7 @@ class TurnFold:
         return attrs.evolve(
             self._head,
             output=tuple(block for block in blocks if block is not None),
-            usage=self._usage,
+            usage=self._usage.total,
             duration_ms=duration_ms,
             status=(end.status or "completed") if end else "running",
             stop_reason=end.stop_reason if end else None,
@@ -276,7 +285,7 @@ class TurnFold:
         self._plan = event.entries
 
     def _usage_reported(self, event: UsageReported) -> None:
-        self._usage = self._usage + event.usage
+        self._usage.add(event.usage, cost_follows=event.cost_follows)
         self._model = event.model or self._model
 
     def _steered(self, event: Steered) -> None:

@@ -9,8 +9,9 @@ these names. Every plugin states ``caw_api = "1.0"``.
   more where it can.
 * A **storage** is found in ``caw.storages`` (name: the URL's scheme; value: a function that takes
   the URL and returns the plugin). It implements `persist_turn` and `load_trajectory`, and more.
-* An **observer** is found in ``caw.plugins``. It wraps any hook (``@hookimpl(wrapper=True)``), or
-  listens to `persist_turn` and `persist_session` after the storages. It answers for nobody.
+* An **observer** is found in ``caw.plugins``. It wraps any hook (``@hookimpl(wrapper=True)``),
+  listens to `persist_turn` and `persist_session` after the storages, or answers `price_usage`,
+  which is asked of observers alone. It answers for nobody else.
 
 Each agent has a plugin manager of its own that holds exactly one provider, its storages and the
 observers. So no hook is ever broadcast to several providers, and a provider need not ask whether
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     )
     from caw_core.storage import Lease, SessionPage, SessionQuery
     from caw_core.trajectory import SessionInfo, Trajectory, Turn
+    from caw_core.usage import Price, UsageStats
 
 PROJECT_NAME = "caw"
 hookspec = pluggy.HookspecMarker(PROJECT_NAME)
@@ -122,7 +124,8 @@ class ProviderSpecs:
 
         :param env: the agent's changes to the environment, as in `StartRequest`.
         :param options: this provider's own options, as in `StartRequest`.
-        :return: a `caw_core.provider.Readiness`. A provider without this hook counts as ready.
+        :return: a `caw_core.provider.Readiness`; `caw_core.readiness.program_readiness` makes it
+            for an agent that is a program. A provider without this hook counts as ready.
         """
 
     @hookspec(firstresult=True)
@@ -167,7 +170,8 @@ class StorageSpecs:
         Called when a turn starts (status ``running``), at tool boundaries at most once a second,
         and when it ends; so each call brings the turn as it is now, whole. Must be idempotent on
         ``(session.session_id, turn.index)``: a later call replaces what an earlier one left, the
-        same call twice changes nothing. Its cost must not depend on how many turns came before.
+        same call twice changes nothing, and a running state that arrives after the turn's end is
+        late and must be passed over. Its cost must not depend on how many turns came before.
         When it returns for a turn that is not running, the turn must survive a crash.
 
         Every storage is called alone, in the order of configuration, then the observers; one that
@@ -228,3 +232,26 @@ class StorageSpecs:
     @hookspec(firstresult=True)
     def session_dir(self, session_id: str) -> Path | None:
         """Name the folder in which this storage keeps the session, if it keeps it in one."""
+
+
+# ----------------------------------------------------------------------------- an observer's hooks
+
+
+class ObserverSpecs:
+    """Hooks that observers answer; the first answer that is not None counts."""
+
+    @hookspec(firstresult=True)
+    def price_usage(self, provider: str, model: str, usage: UsageStats) -> Price | None:
+        """Say what a usage costs, where the agent does not.
+
+        Called in the turn, for each `caw_core.events.UsageReported` with tokens and without a cost,
+        before anybody sees the event. So a budget in money is kept in the middle of a turn. The
+        turn waits meanwhile: no network, and what takes long to load is loaded once.
+
+        :param provider: the provider's own name, as in `ProviderInfo`.
+        :param model: what the agent called the model, never ``""``: where a report names none, the
+            last one of the turn counts, and a turn without any is not asked about.
+        :param usage: what the report says; see `caw_core.UsageStats` for what counts what.
+        :return: a `caw_core.usage.Price`; None for a model that is not in the table. Never guess.
+        :raises Exception: anything; it is logged once, and the cost stays unknown.
+        """

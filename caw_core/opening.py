@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from typing import TYPE_CHECKING, Any, cast
 
 import attrs
 
+from caw_core.agent_turns import AgentTurns
 from caw_core.bounded import call_within
 from caw_core.clock import utc_now
 from caw_core.errors import ConfigError, PersistError, ProviderError, UnsupportedError
 from caw_core.handles import check_new_session_id, new_session_id
 from caw_core.permissions import PermissionDesk
 from caw_core.provider import ForkableSession, ResumeRequest, StartRequest
+from caw_core.redaction import Redactor, session_secrets
 from caw_core.session import Session
 from caw_core.session_core import SessionCore
 from caw_core.settings import check_metadata
@@ -103,6 +106,7 @@ class SessionOpener:
             parent.request,
             session_id=new_id,
             permission_desk=PermissionDesk(self._settings.on_permission),
+            agent_turns=AgentTurns(),
         )
         history = parent.trajectory
         with self._leased(new_id) as leases:
@@ -167,7 +171,13 @@ class SessionOpener:
         ask: Callable[[], ProviderSession],
     ) -> SessionCore:
         options = self._settings.resolve(self._plugins.info)
-        agent_session = self._ask(info, ask)
+        servers = self._settings.given.get("mcp_servers", ())
+        redactor = Redactor(session_secrets(os.environ, request, servers))
+        try:
+            agent_session = self._ask(info, ask)
+        except Exception as error:
+            redactor.error(error)
+            raise
         core = SessionCore(
             opener=self,
             plugins=self._plugins,
@@ -178,6 +188,7 @@ class SessionOpener:
             request=request,
             options=options,
             leases=leases,
+            redactor=redactor,
         )
         failures = core.recorder.record_head(core.info)
         if failures:

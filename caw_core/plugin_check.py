@@ -7,13 +7,13 @@ import inspect
 from typing import TYPE_CHECKING, Any
 
 from caw_core.errors import PluginApiError, PluginInvalidError
-from caw_core.hookspecs import PROJECT_NAME, ProviderSpecs, StorageSpecs
+from caw_core.hookspecs import PROJECT_NAME, ObserverSpecs, ProviderSpecs, StorageSpecs
 from caw_core.provider import API_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SPECS = (ProviderSpecs, StorageSpecs)
+SPECS = (ProviderSpecs, StorageSpecs, ObserverSpecs)
 
 REQUIRED = {
     "provider": ("start_session", "provider_info"),
@@ -25,7 +25,7 @@ REQUIRED = {
 ANSWERED_BY = {
     "provider": vars(ProviderSpecs),
     "storage": vars(StorageSpecs),
-    "observer": ("persist_turn", "persist_session"),
+    "observer": ("persist_turn", "persist_session", *vars(ObserverSpecs)),
 }
 """Which hooks a plugin may implement without wrapping them."""
 

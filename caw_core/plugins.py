@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import functools
+import logging
 from typing import TYPE_CHECKING, Any, cast
 
 import pluggy
 
 from caw_core.errors import PluginInvalidError, StorageError, UnsupportedError
-from caw_core.hookspecs import PROJECT_NAME, ProviderSpecs, StorageSpecs
-from caw_core.plugin_check import implementations, is_wrapper
+from caw_core.hookspecs import PROJECT_NAME, StorageSpecs
+from caw_core.plugin_check import SPECS, implementations, is_wrapper
 from caw_core.provider import ProviderSession, Readiness
+from caw_core.usage import Price
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
     from caw_core.provider import NativeSession, ProviderInfo, ResumeRequest, StartRequest
     from caw_core.storage import Lease, SessionPage, SessionQuery
     from caw_core.trajectory import SessionInfo, Trajectory, Turn
+    from caw_core.usage import UsageStats
+
+log = logging.getLogger("caw.plugins")
 
 
 class Sink:
@@ -52,18 +57,18 @@ class RecordPlugins:
         provider: tuple[str, object] | None = None,
     ) -> None:
         manager = pluggy.PluginManager(PROJECT_NAME)
-        manager.add_hookspecs(ProviderSpecs)
-        manager.add_hookspecs(StorageSpecs)
+        for specs in SPECS:
+            manager.add_hookspecs(specs)
         named = [
             *([(f"provider:{provider[0]}", provider[1])] if provider else ()),
             *((f"storage:{place}:{name}", plugin) for place, (name, plugin) in enumerate(storages)),
         ]
-        # An observer may wrap some hooks and listen to others. What wraps is inside every call,
-        # what listens is called by itself, so each part is registered as a plugin of its own.
+        # An observer may wrap or answer some hooks and listen to others. What wraps or answers is
+        # inside every call, what listens is called by itself, so each part is a plugin of its own.
         listeners: list[tuple[str, object]] = []
         for name, plugin in observers:
-            wrapping, listening = _parts(plugin)
-            named.append((f"observer:{name}", wrapping))
+            joining, listening = _parts(plugin)
+            named.append((f"observer:{name}", joining))
             if vars(listening):
                 listeners.append((name, listening))
                 named.append((f"listener:{name}", listening))
@@ -170,6 +175,7 @@ class AgentPlugins(RecordPlugins):
     ) -> None:
         super().__init__(storages, observers, (provider_name, provider))
         self.provider_name = provider_name
+        self._pricing_failed = False
 
     @functools.cached_property
     def info(self) -> ProviderInfo:
@@ -228,6 +234,20 @@ class AgentPlugins(RecordPlugins):
         key = self._hook.resume_key_from_trajectory(trajectory=trajectory)
         return trajectory.resume_key if key is None else cast("str", key)
 
+    def price_usage(self, model: str, usage: UsageStats) -> Price | None:
+        """Ask the observers what *usage* costs; None where nobody knows or asking fails."""
+        try:
+            price = self._hook.price_usage(provider=self.info.name, model=model, usage=usage)
+            if price is None or isinstance(price, Price):
+                return price
+            msg = f"price_usage returned {type(price).__name__}, which is no Price"
+            raise TypeError(msg)
+        except Exception as error:
+            if not self._pricing_failed:
+                self._pricing_failed = True
+                log.warning("costs stay unknown: price_usage failed with %r", error, exc_info=True)
+            return None
+
     def _session(self, answer: object, hook: str) -> ProviderSession:
         if answer is None:
             raise self._unsupported(hook)
@@ -250,7 +270,8 @@ class _Part:
 
 
 def _parts(observer: object) -> tuple[_Part, _Part]:
-    wrapping, listening = _Part(), _Part()
+    joining, listening = _Part(), _Part()
     for hook, function in implementations(observer):
-        setattr(wrapping if is_wrapper(function) else listening, hook, function)
-    return wrapping, listening
+        listens = hook in vars(StorageSpecs) and not is_wrapper(function)
+        setattr(listening if listens else joining, hook, function)
+    return joining, listening

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 import attrs
 
+from caw_core.agent_turns import AgentTurns
 from caw_core.deadlines import Deadlines
 from caw_core.permissions import PermissionDesk
 from caw_core.tools import ToolGroup
@@ -135,7 +136,9 @@ class ProviderInfo:
         description: one line for ``caw providers``.
         capabilities: what it can do beyond one turn after another: ``resume``, ``interrupt``,
             ``streaming``, ``tools``, ``thinking``, ``usage``, ``interactive``, ``steer``, ``fork``,
-            ``set_model``, ``models``, ``structured``, ``images``, ``files``, ``permissions``;
+            ``set_model``, ``models``, ``structured``, ``images``, ``files``, ``permissions``,
+            ``tool_output`` (while the tool runs), ``plans``, ``file_changes``, ``agent_turns``
+            (it tells of turns that the agent begins by itself);
             ``record_resume``: it resumes from the record alone, whatever the key.
         options: support for the options of `caw_core.Agent`, by name; one not named is unsupported.
         extra_options: options of this provider alone (``Agent(options={…})``), name to description.
@@ -179,6 +182,7 @@ class StartRequest:
         mcp_servers: tool servers for this session, references already replaced.
         max_turns: bound on the model calls in one turn; None for the agent's own.
         permission_desk: where requests for permission are brought; never widens ``permissions``.
+        agent_turns: where a turn is announced that the agent begins by itself.
     """
 
     session_id: str
@@ -202,6 +206,7 @@ class StartRequest:
         repr=False,
         eq=False,
     )
+    agent_turns: AgentTurns = attrs.field(factory=AgentTurns, repr=False, eq=False)
 
 
 @attrs.frozen(kw_only=True)

@@ -6,12 +6,16 @@ import logging
 import threading
 from typing import TYPE_CHECKING
 
+import attrs
+
 from caw_core.errors import PersistError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from caw_core.blocks import Block
     from caw_core.plugins import AgentPlugins, Sink
+    from caw_core.redaction import Redactor
     from caw_core.trajectory import SessionInfo, Turn
 
 log = logging.getLogger("caw.storage")
@@ -22,10 +26,16 @@ class Recorder:
 
     A turn that a sink refused is kept here until `flush` gets it through; a later state of the
     same turn takes its place.
+
+    Args:
+        plugins: the session's storages and observers.
+        redactor: takes the secrets out of what they are given.
     """
 
-    def __init__(self, plugins: AgentPlugins) -> None:
+    def __init__(self, plugins: AgentPlugins, redactor: Redactor) -> None:
         self._plugins = plugins
+        self._redactor = redactor
+        self._redacted: list[tuple[Block, Block]] = []
         self._sinks = plugins.sinks
         # Held while a sink works, so that no older state is written after a newer one.
         self._lock = threading.RLock()
@@ -50,9 +60,18 @@ class Recorder:
             PersistError: the turn is not running any more and some sink did not take it.
         """
         with self._lock:
+            turn = self._without_secrets(turn)
             failures = _some(self._try_in_order(sink, session, turn) for sink in self._sinks)
         if failures and turn.status != "running":
             raise self._error(f"turn {turn.index} was not stored everywhere", failures, turn)
+
+    def _without_secrets(self, turn: Turn) -> Turn:
+        # A block that did not change stays the same object: a storage tells by that what is new.
+        before = {id(block): clean for block, clean in self._redacted}
+        blocks = [before.get(id(block)) or self._redactor.value(block) for block in turn.output]
+        self._redacted = list(zip(turn.output, blocks, strict=True))
+        head = self._redactor.value(attrs.evolve(turn, output=(), raw_output=()))
+        return attrs.evolve(head, output=tuple(blocks), raw_output=turn.raw_output)
 
     def record_head(self, session: SessionInfo) -> list[Exception]:
         """Give the head of the record to every sink; return what went wrong."""

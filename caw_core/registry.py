@@ -45,7 +45,7 @@ KNOWN_DISTRIBUTIONS: Mapping[str, Mapping[str, str]] = {
         "opencode": "caw-provider-opencode",
     },
     "storage": {"jsonl": "caw-storage-jsonl"},
-    "observer": {},
+    "observer": {"prices": "caw-prices"},
 }
 
 log = logging.getLogger("caw.plugins")
@@ -161,10 +161,7 @@ class PluginRegistry:
             for entry in entries:
                 by_object.setdefault((_distribution(entry), entry.value), []).append(entry)
         for (distribution, _), entries in by_object.items():
-            name, *aliases = sorted(
-                (entry.name for entry in entries),
-                key=lambda name: (name.replace("_", "-") not in distribution, -len(name), name),
-            )
+            name, *aliases = canonical_first((entry.name for entry in entries), distribution)
             owners = [_distribution(entry) for entry in self._usable(kind, name)]
             error: PluginError | AmbiguousProviderError | None = self._errors.get((kind, name))
             if len(owners) > 1:
@@ -173,7 +170,7 @@ class PluginRegistry:
                 PluginRecord(
                     kind=kind,
                     name=name,
-                    aliases=tuple(sorted(aliases)),
+                    aliases=tuple(aliases),
                     distribution=distribution,
                     version=entries[0].dist.version if entries[0].dist else "",
                     blocked=self._is_blocked(entries[0]),
@@ -352,6 +349,15 @@ def _instance(kind: Kind, name: str, plugin: object, distribution: str = "") -> 
 def _normal(name: str) -> str:
     """Return a name in the one spelling that package indexes use for all of its spellings."""
     return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def canonical_first(names: Iterable[str], distribution: str) -> list[str]:
+    """Sort the names of one plugin: first the one that its distribution is called after."""
+    canonical, *aliases = sorted(
+        names,
+        key=lambda name: (name.replace("_", "-") not in distribution, -len(name), name),
+    )
+    return [canonical, *sorted(aliases)]
 
 
 def _distribution(entry: EntryPoint) -> str:

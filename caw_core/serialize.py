@@ -4,8 +4,9 @@
   or `UnknownEvent` and leaves as it came.
 * Members that this version does not know end up in a value's ``extra`` and are written back beside
   the known ones; there is no member called ``extra``.
-* Members that are empty by default are left out; what the existing wrapper (coding-agent-wrapper
-  0.1.9, ``models.py``) always wrote is always written, so that its readers go on working.
+* Members that are empty by default are left out, and so is a turn's usual ``origin``; what the
+  existing wrapper (coding-agent-wrapper 0.1.9, ``models.py``) always wrote is always written, so
+  that its readers go on working.
 * Scalars are strict: ``"false"`` is not True and True is not 1; an int will do for a float.
 
 Every ``*_to_dict`` raises `TypeError` for a value that JSON has no word for, naming its type.
@@ -75,6 +76,9 @@ _ALWAYS: Mapping[type, frozenset[str]] = {
     ),
 }
 """Members that are written even where they are empty."""
+
+_USUAL: Mapping[type, frozenset[str]] = {Turn: frozenset({"origin"})}
+"""Members that are left out at their default, though it is not empty."""
 
 
 def trajectory_to_dict(trajectory: Trajectory) -> _Document:
@@ -248,7 +252,8 @@ def _register(converter: Converter, cls: type) -> None:
     optional: dict[str, Any] = {
         field.name: override(omit_if_default=True)
         for field in fields
-        if field.name not in always and _is_empty(field.default)
+        if (field.name not in always and _is_empty(field.default))
+        or field.name in _USUAL.get(cls, frozenset())
     }
     write: Callable[[Any], _Document] = make_dict_unstructure_fn(
         cls, converter, **hidden, **optional

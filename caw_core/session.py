@@ -20,7 +20,7 @@ from caw_core.turn_run import TurnRun
 from caw_core.twins import call_in_thread, call_or_discard
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from caw_core.provider import ModelInfo, Prompt
@@ -117,6 +117,7 @@ class Session:
             The turn. Its status is ``completed``, or ``interrupted`` after `interrupt`.
 
         Raises:
+            ConfigError: the prompt is empty or no text; nothing was sent.
             ProviderError: the turn failed; ``.turn`` holds what was seen of it.
             PersistError: the turn is complete but was not stored everywhere; see `flush`.
             SessionStateError: the session has ended.
@@ -137,6 +138,7 @@ class Session:
             prompt: the message.
 
         Raises:
+            ConfigError: the prompt is empty or no text; nothing was sent.
             SessionStateError: the session has ended.
         """
         return TurnStream(self, self._core, self._core.check_prompt(prompt))
@@ -206,6 +208,18 @@ class Session:
         else:
             reason = f"{self.provider} takes nothing while a turn runs"
         return SteerReceipt(outcome="queued", reason=reason, stream=self.stream(prompt))
+
+    def on_agent_turn(self, callback: Callable[[Turn], None]) -> None:
+        """Have *callback* called with each turn that the agent began by itself, once it has ended.
+
+        Such turns are in `trajectory` either way; their ``origin`` is ``agent``. Only agents with
+        the capability ``agent_turns`` have them.
+
+        Args:
+            callback: called in a thread of its own, one turn after another; what it raises is
+                logged.
+        """
+        self._core.agent_turn_callbacks.append(callback)
 
     def interrupt(self) -> None:
         """End the running turn early, from any thread; without one this does nothing.

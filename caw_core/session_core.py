@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import bisect
 import contextlib
 import logging
 import threading
@@ -13,21 +14,24 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from caw_core.agent_link import AgentLink
+from caw_core.agent_turn_run import AgentTurnRun
 from caw_core.clock import utc_now
-from caw_core.errors import ConfigError, PersistError, UnsupportedError
+from caw_core.errors import ConfigError, PersistError, SessionStateError, UnsupportedError
 from caw_core.provider import Prompt
 from caw_core.recorder import Recorder
 from caw_core.trajectory import SessionInfo, Trajectory
-from caw_core.turn_queue import TurnQueue
+from caw_core.turn_queue import Ticket, TurnQueue
 from caw_core.turn_run import BY_END, TurnRun
 from caw_core.usage import UsageStats
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
+    from caw_core.agent_turns import AgentTurn
     from caw_core.opening import SessionOpener
     from caw_core.plugins import AgentPlugins
     from caw_core.provider import ProviderSession, StartRequest
+    from caw_core.redaction import Redactor
     from caw_core.settings import Settings
     from caw_core.storage import Lease
     from caw_core.trajectory import ResolvedOption, Turn
@@ -74,6 +78,7 @@ class SessionCore:
         request: what the provider was asked for.
         options: how it treats the options.
         leases: the rights to write the record.
+        redactor: knows the secrets that the session was given.
     """
 
     def __init__(  # noqa: PLR0913 - the parts of a session, put together once
@@ -88,13 +93,15 @@ class SessionCore:
         request: StartRequest,
         options: tuple[ResolvedOption, ...],
         leases: Sequence[Lease],
+        redactor: Redactor,
     ) -> None:
+        self._redactor = redactor
         self.opener = opener
         self.plugins = plugins
         self.settings = settings
         self.request = request
         self.options = options
-        self.recorder = Recorder(plugins)
+        self.recorder = Recorder(plugins, redactor)
         self.queue = TurnQueue()
         self.used = UsageStats()
         self.link = AgentLink(agent_session, info.resume_key, self._reopen, request.deadlines.stop)
@@ -106,12 +113,22 @@ class SessionCore:
         self._lock = threading.RLock()
         self._ending = threading.Lock()
         self._running: list[TurnRun] = []
+        self.agent_turn_callbacks: list[Callable[[Turn], None]] = []
         _end_at_exit(self)
         self._notices = [
             f"{option.name} has no effect with {info.provider}: {option.how}"
             for option in options
             if option.support == "unsupported"
         ]
+        request.agent_turns.attach(self._begin_agent_turn)
+
+    @property
+    def redactor(self) -> Redactor:
+        """Knows the session's secrets; the key that resumes it is one, but where it is our id."""
+        key = self.link.resume_key
+        if key is not None and key != self._info.session_id:
+            self._redactor.add(key)
+        return self._redactor
 
     # --------------------------------------------------------------------------- the record
 
@@ -127,11 +144,11 @@ class SessionCore:
     @property
     def trajectory(self) -> Trajectory:
         """The record so far, the running turn included."""
+        running = [turn for run in self.running() if (turn := run.turn()) is not None]
         with self._lock:
-            turns = list(self._turns)
-            running = [turn for run in self._running if (turn := run.turn()) is not None]
-            turns += [turn for turn in running if turn.index >= self.next_index()]
-            return Trajectory.of(self.info, tuple(turns))
+            # One that has ended meanwhile is in both.
+            turns = {turn.index: turn for turn in (*running, *self._turns)}
+            return Trajectory.of(self.info, tuple(turns[index] for index in sorted(turns)))
 
     def change_info(self, **changes: Any) -> None:
         """Change the head of the record; it is stored with the next turn."""
@@ -147,7 +164,8 @@ class SessionCore:
     def add_turn(self, turn: Turn) -> None:
         """Take a finished turn into the record."""
         with self._lock:
-            self._turns.append(turn)
+            # One that gave way to a turn of the agent's own may have ended before that.
+            bisect.insort(self._turns, turn, key=lambda turn: turn.index)
             self.used = self.used + turn.usage
 
     # ---------------------------------------------------------------------------- the turns
@@ -169,14 +187,24 @@ class SessionCore:
             self._running.remove(run)
 
     def running(self) -> list[TurnRun]:
-        """Return the turn that runs now, if any."""
+        """Return the turn that runs now, if any; behind it, one whose prompt waits for its end."""
         with self._lock:
-            return [run for run in self._running if run.turn() is not None]
+            # Asked outside of this lock, since a turn asks us under its own.
+            tracked = list(self._running)
+        begun = [(turn.index, run) for run in tracked if (turn := run.turn()) is not None]
+        return [run for _, run in sorted(begun, key=lambda item: item[0])]
+
+    def _begin_agent_turn(self, turn: AgentTurn) -> None:
+        try:
+            AgentTurnRun(self, turn)
+        except SessionStateError:
+            log.debug("session %s ended before a turn of its agent's own", self._info.session_id)
 
     @contextlib.contextmanager
     def between_turns(self) -> Iterator[None]:
         """Hold the session as a turn would, after those that were asked for before."""
-        ticket = self.queue.join()
+        ticket = Ticket()
+        self.queue.join(ticket)
         try:
             self.queue.wait(ticket)
             yield
@@ -258,6 +286,9 @@ class SessionCore:
         except UnicodeEncodeError as error:
             msg = f"the prompt holds half a character (a lone surrogate) at {error.start}"
             raise ConfigError(msg) from error
+        if not prompt.text.strip() and not prompt.attachments:
+            msg = "the prompt is empty: give it a text or an attachment"
+            raise ConfigError(msg)
         for item in prompt.attachments:
             self.need("images" if item.is_image else "files")
         return prompt

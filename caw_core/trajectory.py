@@ -17,6 +17,9 @@ StopReason = Literal["end_turn", "max_tokens", "max_turn_requests", "refusal", "
 TurnStatus = Literal["running", "completed", "interrupted", "failed", "unknown"]
 """``unknown``: the process died; effects may have happened, so caw never repeats the turn."""
 
+TurnOrigin = Literal["user", "agent"]
+"""Who began a turn: the user with a prompt, or the agent by itself."""
+
 Support = Literal["native", "emulated", "unsupported"]
 
 
@@ -79,11 +82,13 @@ class PlanEntry:
 
 @attrs.frozen(kw_only=True)
 class Turn:
-    """One prompt and everything that the agent did until it stopped.
+    """One prompt, or an occasion of the agent's own, and all that it did until it stopped.
 
     Attributes:
         index: place in the session, from 0.
-        input: the prompt's text.
+        input: the prompt's text; in a turn that the agent began, what set it off.
+        origin: ``agent`` for a turn that it began by itself, e.g. when a task in the background
+            had ended.
         output: the finished blocks, in order of their beginning.
         usage: what this turn alone used.
         duration_ms: wall time from prompt to end, in milliseconds.
@@ -103,6 +108,7 @@ class Turn:
 
     index: int
     input: str
+    origin: TurnOrigin = "user"
     output: tuple[Block, ...] = ()
     usage: UsageStats = UsageStats()
     duration_ms: int = 0

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from caw_core.errors import BudgetError, DeadlineError
 from caw_core.events import TurnEnded, UsageReported, Waiting
+from caw_core.usage import UsageTally
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -88,23 +89,29 @@ class UsageWatch:
 
     def __init__(self, budget: Budget, before: UsageStats, max_calls: int | None) -> None:
         self._budget = budget
-        self._used = before
+        self._before = before
+        self._used = UsageTally()
         self._max_calls = max_calls
         self._calls = 0
 
     def check_budget(self) -> BudgetError | None:
         """Return the error if the budget is used up."""
-        problem = self._budget.problem(self._used)
-        return BudgetError(f"the session's budget is used up: {problem}") if problem else None
+        return _over_budget(self._budget.problem(self._before + self._used.total))
 
     def reason_to_stop(self, event: UsageReported) -> BudgetError | TurnEnded | None:
         """Take account of a model call; return how the turn must end if it was one too many."""
-        self._used = self._used + event.usage
+        self._used.add(event.usage, cost_follows=event.cost_follows)
         self._calls += 1
         if self._max_calls is not None and self._calls >= self._max_calls:
             # The next event is looked at first: the last allowed call may be the last anyway.
             return TurnEnded(stop_reason="max_turn_requests")
-        return self.check_budget()
+        used = self._before + self._used.total
+        problem = self._budget.problem(used, cost_follows=event.cost_follows)
+        return _over_budget(problem)
+
+
+def _over_budget(problem: str) -> BudgetError | None:
+    return BudgetError(f"the session's budget is used up: {problem}") if problem else None
 
 
 def wait_for_limit(error: LimitError, attempt: int) -> Waiting | None:

@@ -6,16 +6,12 @@ import functools
 import logging
 import threading
 import time
-from typing import TYPE_CHECKING, get_args
-
-import attrs
+from typing import TYPE_CHECKING, ClassVar, get_args
 
 from caw_core.clock import process_clock, utc_now
 from caw_core.errors import (
     CawError,
-    DeadlineError,
     LimitError,
-    ProcessError,
     ProviderError,
     SessionStateError,
     TurnInterruptedError,
@@ -23,6 +19,7 @@ from caw_core.errors import (
 from caw_core.events import (
     Event,
     Notice,
+    RawOutput,
     Steered,
     ToolFinished,
     ToolStarted,
@@ -31,17 +28,19 @@ from caw_core.events import (
     UsageReported,
 )
 from caw_core.fold import TurnFold
+from caw_core.pricing import TurnPrices
 from caw_core.provider import Prompt
-from caw_core.trajectory import ErrorInfo, StopReason, Turn, TurnStatus
+from caw_core.trajectory import StopReason, Turn, TurnOrigin
+from caw_core.turn_ending import Stopper, completed, failed, failure
 from caw_core.turn_limits import DeadlineWatch, UsageWatch, wait_for_limit
+from caw_core.turn_queue import Ticket
 from caw_core.turn_store import TurnStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from caw_core.event_buffer import EventBuffer
     from caw_core.events import Waiting
-    from caw_core.provider import ProviderSession
     from caw_core.session_core import SessionCore
 
 log = logging.getLogger("caw.session")
@@ -67,6 +66,8 @@ class TurnRun:
         buffer: where events go for somebody who iterates; None when nobody does.
     """
 
+    origin: ClassVar[TurnOrigin] = "user"
+
     def __init__(self, session: SessionCore, prompt: Prompt, buffer: EventBuffer | None) -> None:
         self._session = session
         self._prompt = prompt
@@ -74,20 +75,21 @@ class TurnRun:
         self._lock = threading.RLock()
         self._fold: TurnFold | None = None
         self._turn: Turn | None = None
-        self._interrupted_by: str | CawError | TurnEnded | None = None
+        self._interrupted_by: Stopper | None = None
         self._started = 0.0
         self._store = TurnStore(session, self._running)
+        self._prices = TurnPrices(session.plugins)
         self._stopping = threading.Event()
         self._asked_again = False
         self._waiting = False
-        self._ticket: object = None
+        self._ticket = Ticket(prompt)
         self._callbacks: list[Callable[[], None]] = []
         self.error: BaseException | None = None
         self.finished = threading.Event()
         # Known before it has a place, so that an end() in between cannot miss it.
         session.track(self)
         try:
-            self._ticket = session.queue.join()
+            self._join()
         except BaseException:
             session.untrack(self)
             raise
@@ -117,15 +119,14 @@ class TurnRun:
                 return
         callback()
 
-    def interrupt(self, by: str | CawError | TurnEnded = BY_CALLER) -> None:
+    def interrupt(self, by: Stopper = BY_CALLER) -> None:
         """End the turn early; idempotent, returns at once.
 
         Asks the agent first. If the turn has not ended after the ``stop`` deadline, the session
         with the agent is closed under it, and after another one the turn ends without its help.
 
         Args:
-            by: who ends it: the caller, ``end()``, an error that is then raised, or the way in
-                which the turn is to have ended.
+            by: who ends it; see `caw_core.turn_ending.Stopper`.
         """
         with self._lock:
             if self.finished.is_set() or self._stopping.is_set():
@@ -136,8 +137,7 @@ class TurnRun:
         if self._buffer is not None:
             self._buffer.lift_limit()
         if not begun:
-            if self._ticket is not None:
-                self._session.queue.leave(self._ticket)
+            self._session.queue.leave(self._ticket)
             return
         threading.Thread(target=self._stop_agent, name="caw-interrupt", daemon=True).start()
 
@@ -148,19 +148,40 @@ class TurnRun:
         self._handle(Steered(text=prompt.text), wait=False)
         return True
 
+    def give_way(self, other: TurnRun) -> None:
+        """Let a turn go first that the agent began before it took this one's prompt up."""
+        begun = time.monotonic()
+        with self._lock:
+            if self._fold is None or self._turn is not None:
+                return
+            self._index += 1
+            self._fold.renumber(self._index)
+            self._waiting = True
+
+        def go_on() -> None:
+            self._deadlines.rest(time.monotonic() - begun)
+            self._waiting = False
+            self._attend()
+
+        other.when_finished(go_on)
+        self._emit(TurnStarted(index=self._index), wait=False)
+        self._store.snapshot()
+
     # ---------------------------------------------------------------------------- the thread
+
+    def _join(self) -> None:
+        self._session.queue.join(self._ticket)
 
     def _run(self) -> None:
         try:
             self._session.queue.wait(self._ticket)
+            for other in self._session.running():
+                other.give_way(self)
             with self._lock:
                 self._begin()
             self._emit(TurnStarted(index=self._index))
             self._store.snapshot()
-            if self._interrupted_by is None:
-                self._follow_agent()
-            else:
-                self._end(TurnEnded(stop_reason="cancelled"))
+            self._follow_agent()
         except BaseException as error:  # noqa: BLE001 - it is raised where the caller waits
             try:
                 self._fail(error)
@@ -176,25 +197,36 @@ class TurnRun:
             raise SessionStateError(msg)
         session = self._session
         self._usage = UsageWatch(session.settings.budget, session.used, session.max_calls)
-        over = self._usage.check_budget()
-        if over is not None:
-            raise over
+        self._admit()
         self._index = session.next_index()
         self._started = time.monotonic()
         desk = session.request.permission_desk
         self._deadlines = DeadlineWatch(session.request.deadlines, lambda: desk.waiting)
-        # A provider asks from the thread that reads its program, which must go on reading.
-        desk.attach(functools.partial(self._handle, wait=False))
+        self._attend()
         self._fold = TurnFold(
             index=self._index,
             prompt=self._prompt.text,
+            origin=self.origin,
             attachments=[item.describe() for item in self._prompt.attachments],
             started_at=utc_now(),
             options=self._session.options,
         )
         process_clock().watch(self._check_deadlines, self._deadlines.next_check(self._started))
 
+    def _admit(self) -> None:
+        over = self._usage.check_budget()
+        if over is not None:
+            raise over
+
+    def _attend(self) -> None:
+        # A provider asks from the thread that reads its program, which must go on reading.
+        tell = functools.partial(self._handle, wait=False)
+        self._session.request.permission_desk.attach(tell)
+
     def _follow_agent(self) -> None:
+        if self._interrupted_by is not None:
+            self._end(TurnEnded(stop_reason="cancelled"))
+            return
         agent = self._session.link.session()
         for notice in self._session.take_notices():
             self._emit(Notice(level="warning", message=notice))
@@ -202,22 +234,22 @@ class TurnRun:
         while True:
             before = self._fold_size()
             try:
-                self._end(self._follow_prompt(agent, prompt))
+                self._end(self._follow(agent.prompt(prompt)))
             except LimitError as error:
                 pause = wait_for_limit(error, waits) if self._session.settings.auto_wait else None
                 if pause is None or not self._wait(pause):
                     raise
                 waits += 1
                 if self._fold_size() > before:
-                    prompt = Prompt(text=GO_ON)
+                    prompt = self._ticket.prompt = Prompt(text=GO_ON)
             else:
                 return
 
-    def _follow_prompt(self, agent: ProviderSession, prompt: Prompt) -> TurnEnded:
+    def _follow(self, events: Iterator[Event]) -> TurnEnded:
         end: TurnEnded | None = None
-        for event in agent.prompt(prompt):
+        for event in events:
             if not isinstance(event, Event):
-                msg = f"prompt() yielded {type(event).__name__}, which is no event"
+                msg = f"the provider yielded {type(event).__name__}, which is no event"
                 raise TypeError(msg)
             if end is not None:
                 log.warning("provider yielded %s after the end of the turn", event.type)
@@ -254,6 +286,12 @@ class TurnRun:
         return not interrupted
 
     def _handle(self, event: Event, *, wait: bool = True) -> None:
+        if isinstance(event, RawOutput):
+            event = self._session.redactor.value(event)
+        if isinstance(event, UsageReported):
+            # Reading a price table may take a while, which is not the agent's silence.
+            self._deadlines.sign()
+            event = self._prices.priced(event)
         with self._lock:
             if self._turn is not None or self._fold is None:
                 return
@@ -288,46 +326,34 @@ class TurnRun:
     # ------------------------------------------------------------------------------- the end
 
     def _fail(self, error: BaseException) -> None:
+        self._session.redactor.error(error)
         if self._fold is None:
             self.error = error
             self._finish()
             return
-        if not isinstance(error, CawError):
-            problem = f"{type(error).__name__}: {error}"
-            wrapped = ProviderError(f"the provider failed unexpectedly with {problem}")
-            wrapped.__cause__ = error
-            error = wrapped
         if self._interrupted_by is not None:
             # What breaks while we stop it is part of stopping it.
             self._end(TurnEnded(stop_reason="cancelled"))
             return
-        # A program that died may have done things that nobody saw.
-        status: TurnStatus = "unknown" if isinstance(error, ProcessError) else "failed"
-        self._end(TurnEnded(stop_reason=None, status=status), error)
+        known = failure(error)
+        self._end(failed(known), known)
 
     def _end(self, end: TurnEnded, error: CawError | None = None) -> None:
         by = self._interrupted_by
-        # An agent that came to its own end just before it was stopped has come to its own end.
-        if end.stop_reason == "cancelled":
-            end = attrs.evolve(end, status="interrupted")
-            if isinstance(by, TurnEnded):
-                end = by
-            elif isinstance(by, DeadlineError):
-                end, error = TurnEnded(stop_reason=None, status="failed"), by
-            elif isinstance(by, CawError):
-                error = by
-        if error is not None:
-            end = attrs.evolve(end, error=ErrorInfo.of(error))
-        end = attrs.evolve(end, status=end.status or "completed")
+        end, error = completed(end, error, by)
         with self._lock:
             if self._turn is not None or self._fold is None:
                 return
             self._fold.add(end)
             self._turn = turn = self._fold.turn(duration_ms=self._elapsed_ms())
-        self._session.request.permission_desk.close_turn("the turn is over")
+            # Together, so that nobody else takes its place in the record.
+            self._session.add_turn(turn)
+        desk = self._session.request.permission_desk
+        # `_handle` takes nothing any more, and whoever saw a request is to see how it ended.
+        desk.attach(functools.partial(self._emit, wait=False))
+        desk.close_turn("the turn is over")
         if by == BY_END and error is None:
             error = TurnInterruptedError("the session was ended while the turn ran")
-        self._session.add_turn(turn)
         # The agent's failure is the news; the unstored turn is kept for flush() either way.
         unstored = self._store.final(turn)
         error = error or unstored

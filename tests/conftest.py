@@ -39,6 +39,7 @@ class PlayedSession:
         self.request = request
         self.resume_key = key
         self.prompts: list[str] = []
+        self.taken_up: Prompt | None = None
         self.interrupted = threading.Event()
         self.closed = threading.Event()
         self._answer = answer
@@ -47,7 +48,13 @@ class PlayedSession:
         """Yield what the test wrote."""
         self.resume_key = self.resume_key or f"key of {self.request.session_id}"
         self.prompts.append(prompt.text)
+        self.taken_up = prompt
         yield from self._answer(self, prompt.text)
+
+    def begin_turn(self, events: Iterator[Event], *, taken_up: bool = True) -> None:
+        """Begin a turn without a prompt, before or after the last one was taken up."""
+        after = self.taken_up if taken_up else None
+        self.request.agent_turns.begin(events, cause="a task ended", after=after)
 
     def interrupt(self) -> None:
         """Note it."""
@@ -67,6 +74,7 @@ class PlayedProvider:
         self.info = ProviderInfo(**{"name": "played", "auto": "never"} | info)
         self.answer = answer
         self.sessions: list[PlayedSession] = []
+        self.on_open: Callable[[PlayedSession], None] = lambda _: None
 
     @hookimpl
     def provider_info(self) -> ProviderInfo:
@@ -85,6 +93,7 @@ class PlayedProvider:
 
     def _open(self, session: PlayedSession) -> PlayedSession:
         self.sessions.append(session)
+        self.on_open(session)
         return session
 
 

@@ -451,6 +451,29 @@ def test_provider_without_check_ready_counts_as_ready(stage: Any) -> None:
 # ---------------------------------------------------------------------------- what it brings along
 
 
+def test_agent_shows_what_it_is_and_no_secret(tmp_path: Path) -> None:
+    agent = Agent(
+        "echo",
+        model="m",
+        cwd=tmp_path,
+        env={"KEY": "s3cret"},
+        options={"key": "s3cret"},
+        metadata={"key": "s3cret"},
+        storage="jsonl:///s3cret",
+        system_prompt="s3cret",
+    )
+    assert repr(agent) == f"Agent('echo', model='m', cwd={str(tmp_path)!r})"
+
+
+@pytest.mark.usefixtures("no_choice_made")
+def test_agent_that_has_not_chosen_yet_says_so_and_then_whom_it_took(stage: Any) -> None:
+    stage.registry.register_provider("d", _provider("d"))
+    agent = Agent(registry=stage.registry)
+    assert repr(agent) == "Agent('auto')"
+    assert agent.provider == "d"
+    assert repr(agent) == "Agent('d')"
+
+
 def test_importing_caw_core_imports_no_plugin_http_or_toolkit() -> None:
     code = (
         "import sys, json, caw_core; caw_core.Agent; caw_core.register_provider;"

@@ -128,3 +128,15 @@ def test_builtin_bases_let_ordinary_handlers_work() -> None:
     ):
         assert issubclass(cls, builtin)
     assert not issubclass(errors.StorageError, ProviderError)
+
+
+def test_process_error_is_raised_again_with_its_facts_but_without_its_traceback() -> None:
+    error = errors.ProcessError("gone", exit_code=3, signal=None, stderr_tail="tail")
+    try:
+        raise error
+    except errors.ProcessError:
+        copy = error.again("codex")
+    assert (str(copy), facts(copy)) == ("gone", {**facts(error), "provider": "codex"})
+    assert copy.__traceback__ is None
+    assert copy.again("other").provider == "other"
+    assert copy.again().provider == "codex"

@@ -200,6 +200,27 @@ def test_usage_is_the_sum_of_what_each_call_used() -> None:
     assert (turn.usage.total_tokens, turn.usage.cost_usd, turn.model) == (8, 1.0, "m")
 
 
+PRICED = UsageStats(input_tokens=3, cost_usd=0.1, cost_source="computed", price_table="t")
+TOLD = UsageStats(output_tokens=1, cost_usd=0.7, cost_source="reported")
+
+
+def test_cost_that_follows_takes_the_place_of_what_was_computed_meanwhile() -> None:
+    ahead = UsageReported(usage=PRICED, cost_follows=True)
+    turn = fold(UsageReported(usage=TOLD), ahead, ahead, UsageReported(usage=TOLD))
+    assert turn.usage == UsageStats(
+        input_tokens=6, output_tokens=2, cost_usd=1.4, cost_source="reported"
+    )
+
+
+def test_cost_that_never_followed_is_what_was_computed() -> None:
+    assert fold(UsageReported(usage=PRICED, cost_follows=True)).usage == PRICED
+
+
+def test_cost_that_was_computed_covers_nothing_but_its_own_call() -> None:
+    turn = fold(UsageReported(usage=PRICED, cost_follows=True), UsageReported(usage=PRICED))
+    assert turn.usage.cost_usd == 0.2
+
+
 def test_unknown_cost_on_one_side_makes_the_sum_unknown() -> None:
     known = UsageStats(input_tokens=1, cost_usd=0.5)
     assert (known + UsageStats(input_tokens=1)).cost_usd is None

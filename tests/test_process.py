@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import queue
 import signal
 import subprocess
 import sys
@@ -19,7 +20,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from caw_core.errors import ProcessError, ProgramNotFoundError
-from caw_core.process import LineSplitter, Process, ProcessExit, child_environment
+from caw_core.process import (
+    LineSplitter,
+    Process,
+    ProcessExit,
+    child_environment,
+    kill_marked,
+    new_marker,
+)
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and groups of POSIX")
 
@@ -48,8 +56,9 @@ class Program:
         self.lines.append(line)
         self.said.set()
 
-    def _exit(self, how: ProcessExit) -> None:
-        self.exits.append(how)
+    def _exit(self, process: Process) -> None:
+        assert process.exit is not None
+        self.exits.append(process.exit)
         self.ended.set()
 
     def pid_line(self) -> int:
@@ -301,6 +310,7 @@ print(p.pid, flush=True)
 """
 
 STUBBORN = f"""
+import queue
 import signal
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 {CHILD.replace("{how}", ", start_new_session=True")}
@@ -407,8 +417,10 @@ def test_file_that_is_no_program_is_a_process_error(tmp_path: Path) -> None:
 
 
 def test_prompt_of_a_program_is_not_its_argument(run: Run) -> None:
-    program = run("import sys; sys.stdin.read()", "visible")
+    program = run("import sys; print('up'); sys.stdin.read()", "visible")
     program.process.write(b"secret prompt")
+    # While the system still puts the program in place it has no arguments to show.
+    assert program.said.wait(WAIT)
     if Path("/proc").is_dir():
         shown = Path(f"/proc/{program.process.pid}/cmdline").read_bytes()
         assert b"visible" in shown
@@ -441,3 +453,47 @@ def test_callback_that_fails_does_not_stop_the_reading(tmp_path: Path) -> None:
     )
     assert ended.wait(WAIT)
     assert len(lines) == 20_000
+
+
+def test_what_the_program_starts_carries_its_marker(run: Run) -> None:
+    show = "import os; print(os.environ['CAW_PROCESS_ID'])"
+    program = run(
+        "import subprocess, sys; subprocess.run([sys.executable, '-c', sys.argv[1]])", show
+    )
+    assert program.process.wait(WAIT)
+    assert program.process.marker in program.lines[0].decode().split(":")
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="environments are in /proc")
+def test_marked_processes_are_ended_and_others_are_not(tmp_path: Path) -> None:
+    own, other = new_marker(), new_marker()
+    sleeping = [
+        subprocess.Popen(
+            [sys.executable, "-c", "import time; time.sleep(600)"],
+            cwd=tmp_path,
+            env=child_environment({"MY_MARK": mark}),
+        )
+        for mark in (own, other)
+    ]
+    try:
+        kill_marked(own, variable="MY_MARK", seconds=0)
+        assert sleeping[0].wait(WAIT) == -signal.SIGKILL
+        assert sleeping[1].poll() is None
+    finally:
+        for process in sleeping:
+            process.kill()
+            process.wait()
+
+
+def test_program_that_ends_at_once_is_handed_over_with_its_end(tmp_path: Path) -> None:
+    # It may be gone before the caller has the object, so the callback gets it.
+    ended: queue.SimpleQueue[Process] = queue.SimpleQueue()
+    Process(
+        ["/bin/sh", "-c", "echo last words >&2; exit 3"],
+        cwd=tmp_path,
+        env={},
+        on_line=lambda _: None,
+        on_exit=ended.put,
+    )
+    error = ended.get(timeout=WAIT).exit_error("the abacus ended")
+    assert (error.exit_code, error.stderr_tail) == (3, "last words\n")

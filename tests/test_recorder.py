@@ -8,6 +8,7 @@ import pytest
 from caw_core.errors import PersistError
 from caw_core.plugins import AgentPlugins
 from caw_core.recorder import Recorder
+from caw_core.redaction import Redactor
 from caw_core.trajectory import SessionInfo, Turn
 
 HEAD = SessionInfo(session_id="s", provider="p")
@@ -19,7 +20,7 @@ def turn(index: int = 0, status: Any = "completed", text: str = "x") -> Turn:
 
 @pytest.fixture
 def recorder(stage: Any, memory: Any) -> Recorder:
-    return Recorder(AgentPlugins("played", stage.provider, [("memory", memory)]))
+    return Recorder(AgentPlugins("played", stage.provider, [("memory", memory)]), Redactor())
 
 
 def test_turn_that_was_refused_is_kept_and_flushed(recorder: Recorder, memory: Any) -> None:
@@ -83,7 +84,7 @@ def test_flush_goes_from_old_to_new_and_goes_on_after_a_failure(
 def test_two_storages_of_one_kind_are_kept_apart(stage: Any, memory: Any) -> None:
     other = type(memory)()
     plugins = AgentPlugins("played", stage.provider, [("jsonl", memory), ("jsonl", other)])
-    recorder = Recorder(plugins)
+    recorder = Recorder(plugins, Redactor())
     memory.failing = OSError("full")
     with pytest.raises(PersistError):
         recorder.record_turn(HEAD, turn())
@@ -130,7 +131,7 @@ def test_flush_never_writes_an_older_state_over_a_newer_one(
 
 
 def test_recorder_without_sinks_is_idle(stage: Any) -> None:
-    recorder = Recorder(AgentPlugins("played", stage.provider))
+    recorder = Recorder(AgentPlugins("played", stage.provider), Redactor())
     assert not recorder.active
     recorder.record_turn(HEAD, turn())
     recorder.flush(HEAD)

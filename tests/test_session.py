@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from caw_core import Deadlines
+from caw_core import Deadlines, Prompt
 from caw_core.errors import (
     AuthError,
     ConfigError,
@@ -584,6 +584,16 @@ def test_events_after_the_end_are_ignored(stage: Any) -> None:
 def test_prompt_must_be_text(stage: Any, prompt: Any) -> None:
     with stage.agent().start_session() as session, pytest.raises(ConfigError):
         session.send(prompt)
+
+
+@pytest.mark.parametrize("prompt", ["", " \n", Prompt(text="")])
+def test_empty_prompt_is_refused_before_it_is_sent(stage: Any, prompt: str | Prompt) -> None:
+    with stage.agent().start_session() as session:
+        for ask in (session.send, session.stream, session.steer):
+            with pytest.raises(ConfigError, match="the prompt is empty"):
+                ask(prompt)
+        assert session.trajectory.num_turns == 0
+    assert stage.session.prompts == []
 
 
 def test_trajectory_during_a_turn_holds_what_was_seen(stage: Any, gate: Gate) -> None:

@@ -54,6 +54,29 @@ def test_last_allowed_call_may_end_the_turn_itself(stage: Stage) -> None:
         assert session.send("go").stop_reason == "end_turn"
 
 
+def telling_cost_last(session: PlayedSession, text: str) -> Iterator[Event]:
+    """Report two calls without a cost, and then, unless told not to, what the turn cost."""
+    del session
+    for _ in range(2):
+        yield UsageReported(usage=UsageStats(input_tokens=1), cost_follows=True)
+    if text != "die":
+        yield UsageReported(usage=UsageStats(cost_usd=0.6, cost_source="reported"))
+
+
+def test_cost_that_follows_does_not_stop_the_turn(stage: Stage) -> None:
+    with stage.agent(telling_cost_last, budget=Budget(usd=1)).start_session() as session:
+        assert session.send("go").usage.cost_usd == 0.6
+        with pytest.raises(BudgetError, match=r"1\.2000 of 1 USD"):
+            session.send("go")
+
+
+def test_cost_that_never_came_stops_the_next_turn(stage: Stage) -> None:
+    with stage.agent(telling_cost_last, budget=Budget(usd=1)).start_session() as session:
+        assert session.send("die").usage.cost_usd is None
+        with pytest.raises(BudgetError, match="the cost is unknown"):
+            session.send("go")
+
+
 def test_provider_that_bounds_its_calls_itself_is_left_alone(stage: Stage) -> None:
     info = {"options": {"max_turns": NATIVE}}
     agent = stage.agent(calling(calls=3), info=info, max_turns=1)  # type: ignore[arg-type]

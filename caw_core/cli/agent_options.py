@@ -89,7 +89,7 @@ _OPTIONS = (
         "--budget-usd",
         type=click.FloatRange(min=0, min_open=True),
         metavar="USD",
-        help="Bound on what the session costs from now on, for agents that tell.",
+        help="Bound on what the session costs from now on, where that is known.",
     ),
     click.option(
         "-o",

@@ -39,7 +39,7 @@ SIGNAL = 128
 
 MEANINGS: Mapping[int, str] = {
     OK: "done",
-    FAILED: "the turn failed, or nothing is ready (caw doctor)",
+    FAILED: "the turn failed, nothing is ready (caw doctor), or a plugin failed its check",
     USAGE: "the command line or an option is wrong, or there is no such session",
     NOT_READY: "the provider is not installed, broken, not logged in, or lacks its program",
     LIMIT: "the service refuses for now (rate, quota, capacity), or the budget is used up",

@@ -48,6 +48,7 @@ def health_document(health: Health) -> dict[str, Any]:
         document["duration_ms"] = health.turn.duration_ms
         document["total_tokens"] = health.turn.usage.total_tokens
         document["cost_usd"] = health.turn.usage.cost_usd
+        document["cost_source"] = health.turn.usage.cost_source
     if health.error is not None:
         error = ErrorInfo.of(health.error)
         document["error"] = {"type": error.type, "message": error.message, "data": dict(error.data)}

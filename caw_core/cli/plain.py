@@ -32,7 +32,10 @@ def one_line(text: str, width: int) -> str:
 
 
 def local_time(moment: str) -> str:
-    """Return an ISO 8601 time as people here read it; as it is if it is none."""
+    """Return an ISO 8601 time as the clock here shows it, with its offset; as it is if it is none.
+
+    The offset says that it is this place's time; another machine's clock may be elsewhere.
+    """
     with contextlib.suppress(ValueError):
-        return f"{datetime.fromisoformat(moment).astimezone():%Y-%m-%d %H:%M}"
+        return datetime.fromisoformat(moment).astimezone().isoformat(" ", "minutes")
     return moment

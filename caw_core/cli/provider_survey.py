@@ -10,7 +10,7 @@ from caw_core.bounded import call_within
 from caw_core.errors import CawError
 from caw_core.plugins import AgentPlugins
 from caw_core.provider import ProviderInfo, Readiness
-from caw_core.registry import KNOWN_DISTRIBUTIONS
+from caw_core.registry import KNOWN_DISTRIBUTIONS, canonical_first
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,7 +54,8 @@ class SurveyedProvider:
 def survey(registry: PluginRegistry) -> list[SurveyedProvider]:
     """Ask every installed provider whether it is ready, and add the known ones that are missing."""
     installed = [_surveyed(registry, record) for record in registry.records("provider")]
-    return [*installed, *_missing({provider.name for provider in installed})]
+    names = {name for provider in installed for name in (provider.name, *provider.aliases)}
+    return [*installed, *_missing(names)]
 
 
 def _surveyed(registry: PluginRegistry, record: PluginRecord) -> SurveyedProvider:
@@ -89,11 +90,15 @@ def _surveyed(registry: PluginRegistry, record: PluginRecord) -> SurveyedProvide
 
 
 def _missing(names: set[str]) -> Iterator[SurveyedProvider]:
-    for name, distribution in KNOWN_DISTRIBUTIONS["provider"].items():
-        if name not in names:
+    known = KNOWN_DISTRIBUTIONS["provider"]
+    for distribution in dict.fromkeys(known.values()):
+        missing = [name for name in known if known[name] == distribution and name not in names]
+        if missing:
+            name, *aliases = canonical_first(missing, distribution)
             yield SurveyedProvider(
                 name=name,
                 state="not installed",
+                aliases=tuple(aliases),
                 distribution=distribution,
                 readiness=Readiness(ready=False, hint=f"pip install {distribution}"),
             )

@@ -19,6 +19,7 @@ COMMANDS = {
     "show": (_HERE + "show_command", "Show what happened in a session."),
     "providers": (_HERE + "providers_command", "List the agents that caw can run."),
     "plugins": (_HERE + "plugins_command", "List every plugin, and what is wrong with it."),
+    "gc": (_HERE + "gc_command", "End agents that outlived the programs that ran them."),
     "doctor": (_HERE + "doctor_command", "Check what is there and what is missing."),
 }
 

@@ -51,8 +51,11 @@ class TrajectoryScreen:
             facts.insert(2, str(turn.stop_reason))
         self._line()
         self._line(" · ".join([*facts, *usage_words(turn.usage)]), "dim")
-        for line in turn.input.splitlines() or [""]:
-            self._line(f"> {line}", "bold")
+        if turn.origin == "agent":
+            self._line(f"(begun by the agent: {one_line(turn.input, self._width) or '?'})", "dim")
+        else:
+            for line in turn.input.splitlines() or [""]:
+                self._line(f"> {line}", "bold")
         for block in turn.output:
             self._block(block)
         if turn.error is not None:

@@ -249,11 +249,12 @@ def _summary(session: Session, turn: Turn) -> list[str]:
 
 
 def usage_words(usage: UsageStats) -> list[str]:
-    """Return tokens and cost, each only if known."""
+    """Return tokens and cost, each only if known, and whether the cost is not the agent's own."""
     words = []
     if usage.total_tokens:
         came_in = usage.total_tokens - usage.output_tokens
         words.append(f"{came_in:,} tokens in, {usage.output_tokens:,} out")
     if usage.cost_usd:
-        words.append(f"${usage.cost_usd:.4f}")
+        computed = " computed" if usage.cost_source == "computed" else ""
+        words.append(f"${usage.cost_usd:.4f}{computed}")
     return words

@@ -32,8 +32,8 @@ def start_session(request):
 """
 
 BUSY = """
-from caw_core import ProviderInfo, hookimpl
-from caw_core.events import Notice, Progress, Retrying, TextDelta
+from caw_core import ProviderInfo, UsageStats, hookimpl
+from caw_core.events import Notice, Progress, Retrying, TextDelta, UsageReported
 
 caw_api = "1.0"
 
@@ -48,6 +48,7 @@ class Session:
         yield Notice(message="careful now", level="warning")
         yield TextDelta(text="only ")
         yield TextDelta(text="deltas")
+        yield UsageReported(usage=UsageStats(input_tokens=5), model="m")
 
     def interrupt(self):
         pass
@@ -62,6 +63,17 @@ def provider_info():
 @hookimpl
 def start_session(request):
     return Session()
+"""
+
+PRICES = """
+from caw_core import hookimpl
+from caw_core.usage import Price
+
+caw_api = "1.0"
+
+@hookimpl
+def price_usage():
+    return Price(usd=0.01234, table="mine 1")
 """
 
 # Whatever else is installed where the tests run must not be what is taken.
@@ -99,6 +111,13 @@ def test_a_broken_plugin_is_listed_and_stops_no_other(caw: Caw, plugins: Path, g
     assert caw("run", "-p", "echo", "hi", **path).out == "echo: hi\n"
 
 
+def test_cost_that_a_plugin_computed_is_shown_as_computed(caw: Caw, plugins: Path) -> None:
+    install(plugins, "busy", "caw.providers", BUSY)
+    install(plugins, "mine", "caw.plugins", PRICES)
+    result = caw("run", "-p", "busy", "hi", PYTHONPATH=str(plugins))
+    assert "5 tokens in, 0 out · $0.0123 computed\n" in result.err
+
+
 def test_a_plugin_that_breaks_the_contract_is_told_how(caw: Caw, plugins: Path) -> None:
     source = FALLBACK.format(name="bad", auto="agent", ready=True).replace("request", "reqest")
     install(plugins, "bad", "caw.providers", source)
@@ -120,6 +139,19 @@ def test_a_known_provider_that_is_missing_gets_its_pip_command(caw: Caw) -> None
     assert "pip install caw-provider-echo" in result.err
     rows = caw("providers", CAW_PLUGIN_AUTOLOAD="0").out
     assert "echo\tnot installed\tcaw-provider-echo\tpip install caw-provider-echo" in rows
+
+
+def test_names_of_one_missing_provider_are_one_row(caw: Caw) -> None:
+    rows = caw("providers", CAW_PLUGIN_AUTOLOAD="0").out.splitlines()
+    [row] = [row.split("\t") for row in rows if "caw-provider-claude-code" in row]
+    assert row[:2] == ["claude_code", "not installed"]
+    assert row[3] == "pip install caw-provider-claude-code. also called cc, claude"
+
+
+def test_other_names_of_a_provider_that_is_there_are_not_missing(caw: Caw) -> None:
+    listed = {line["name"]: line for line in caw("providers", "--json").lines}
+    assert listed["claude_code"]["aliases"] == ["cc", "claude"]
+    assert not {"cc", "claude"} & set(listed)
 
 
 def test_providers_tells_names_and_readiness(caw: Caw) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from caw_core import Agent
+from caw_core.trajectory import SessionInfo, Turn
+from caw_storage_jsonl import JsonlStorage
 
 if TYPE_CHECKING:
     from .conftest import Caw
@@ -29,6 +32,14 @@ def test_sessions_are_listed_newest_first(caw: Caw, three: list[str]) -> None:
     assert rows[0] == ["ID", "UPDATED", "PROVIDER", "TURNS", "TITLE"]
     assert [row[0] for row in rows[1:]] == three
     assert rows[1][2:] == ["echo", "2", "prompt 3"]
+
+
+def test_times_are_those_of_this_place_and_say_so(caw: Caw, three: list[str]) -> None:
+    moment = caw("sessions", "--json").lines[0]["updated_at"]
+    here = datetime.fromisoformat(moment).astimezone(timezone(timedelta(hours=5, minutes=30)))
+    shown = f"{here:%Y-%m-%d %H:%M}+05:30"
+    assert shown in caw("sessions", TZ="XST-05:30").out
+    assert f"ended    {shown}" in caw("show", three[0], TZ="XST-05:30").out
 
 
 def test_a_list_goes_on_at_its_cursor(caw: Caw, three: list[str]) -> None:
@@ -91,3 +102,13 @@ def test_there_is_nothing_to_list_before_the_first_session(caw: Caw, tmp_path: P
     result = caw("sessions")
     assert (result.code, result.out.splitlines()) == (0, ["ID\tUPDATED\tPROVIDER\tTURNS\tTITLE"])
     assert not (tmp_path / "home").exists()
+
+
+def test_turn_that_the_agent_began_is_not_shown_as_typed(caw: Caw) -> None:
+    data = Path(caw.env["CAW_HOME"]) / "data"
+    info = SessionInfo(session_id="own", provider="echo")
+    turn = Turn(index=0, input="the build ended", origin="agent")
+    JsonlStorage(data).persist_turn(info, turn)
+    shown = caw("show", "own").out
+    assert "(begun by the agent: the build ended)" in shown
+    assert "> the build" not in shown

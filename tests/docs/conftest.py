@@ -90,7 +90,7 @@ class Folder:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,
-                timeout=120,
+                timeout=500,
                 check=False,
             )
             printed, _, folder = done.stdout.rstrip("\n").rpartition("@")
@@ -101,19 +101,21 @@ class Folder:
 
 
 @pytest.fixture(scope="session")
-def core_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return caw-core as a wheel, built from this checkout."""
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Return the distributions that pages install, as wheels built from this checkout."""
     folder = tmp_path_factory.mktemp("wheels")
     build = ["-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder)]
-    subprocess.run([sys.executable, *build, str(DOCS.parent)], check=True, timeout=120)
-    (wheel,) = folder.glob("caw_core-*.whl")
-    return wheel
+    sources = [str(DOCS.parent), str(DOCS.parent / "plugins" / "caw-testkit")]
+    subprocess.run([sys.executable, *build, *sources], check=True, timeout=120)
+    names = ("caw-core", "caw-testkit")
+    return {name: next(folder.glob(f"{name.replace('-', '_')}-*.whl")) for name in names}
 
 
 @pytest.fixture
-def reader(tmp_path: Path, core_wheel: Path) -> Folder:
+def reader(tmp_path: Path, wheels: dict[str, Path]) -> Folder:
     """Return an empty folder in which ``pip install caw-core`` installs this checkout."""
-    (tmp_path / "constraints.txt").write_text(f"caw-core @ {core_wheel.as_uri()}\n")
+    lines = [f"{name} @ {wheel.as_uri()}\n" for name, wheel in wheels.items()]
+    (tmp_path / "constraints.txt").write_text("".join(lines))
     env = clean_environment(tmp_path / "home")
     home = tmp_path / "work"
     home.mkdir()

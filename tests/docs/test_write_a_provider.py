@@ -9,6 +9,7 @@ import pytest
 PAGES = Path(__file__).parents[2] / "docs" / "tutorial"
 
 
+@pytest.mark.timeout(600)  # pages install things, and prove what was written
 @pytest.mark.skipif(os.name != "posix", reason="the page is written for a POSIX shell")
 @pytest.mark.parametrize(
     ("page", "folder"),

@@ -12,6 +12,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
+from caw_core.registry import GROUPS, KNOWN_DISTRIBUTIONS
+
 ROOT = Path(__file__).resolve().parents[2]
 PLUGINS = sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))
 FOLDERS = [ROOT, *PLUGINS]
@@ -100,7 +102,7 @@ def test_every_plugin_has_an_extra_of_its_name() -> None:
     extras = project(ROOT)["optional-dependencies"]
     for folder in PLUGINS:
         groups = project(folder).get("entry-points", {})
-        names = {*groups.get("caw.providers", {}), *groups.get("caw.storages", {})}
+        names = {name for group in GROUPS.values() for name in groups.get(group, {})}
         if not names:
             continue
         # One of them: a provider may have aliases.
@@ -116,10 +118,8 @@ def test_extra_for_everything_has_everything() -> None:
 
 
 def test_hint_for_an_unknown_name_knows_every_plugin() -> None:
-    from caw_core.registry import KNOWN_DISTRIBUTIONS
-
     for folder in PLUGINS:
         groups = project(folder).get("entry-points", {})
-        for group, kind in (("caw.providers", "provider"), ("caw.storages", "storage")):
+        for kind, group in GROUPS.items():
             for name in groups.get(group, {}):
                 assert KNOWN_DISTRIBUTIONS[kind][name] == folder.name

@@ -8,18 +8,19 @@ from pathlib import Path
 import pytest
 
 from caw_core import hookspecs
+from caw_core.plugin_check import SPECS
 
 PAGE = Path(__file__).resolve().parents[2] / "docs/reference/hooks.md"
 HOOKS = {
     name: function
-    for specs in (hookspecs.ProviderSpecs, hookspecs.StorageSpecs)
+    for specs in SPECS
     for name, function in vars(specs).items()
     if hasattr(function, f"{hookspecs.PROJECT_NAME}_spec")
 }
 
 
 def test_there_are_hooks() -> None:
-    assert {"start_session", "persist_turn"} <= set(HOOKS)
+    assert {"start_session", "persist_turn", "price_usage"} <= set(HOOKS)
 
 
 @pytest.mark.parametrize("name", HOOKS)

@@ -23,6 +23,7 @@ HEAVY = {
     "urllib.request",
 }
 PLUGINS = {
+    "caw_prices",
     "caw_provider_codex",
     "caw_provider_echo",
     "caw_provider_local",
@@ -48,9 +49,10 @@ def test_import_brings_nothing_heavy_and_no_plugin(code: str) -> None:
     assert (HEAVY | PLUGINS) & (modules_after(code) - modules_after("pass")) == set()
 
 
-def test_agent_of_a_named_provider_loads_no_other_plugin() -> None:
+def test_agent_of_a_named_provider_loads_no_other_plugin_than_observers() -> None:
     found = modules_after("from caw_core import Agent\nAgent('echo').provider")
-    assert PLUGINS & found == {"caw_provider_echo"}
+    assert PLUGINS & found == {"caw_prices", "caw_provider_echo"}
+    assert "genai_prices" not in found
 
 
 def test_names_are_sorted_and_unique() -> None:

@@ -110,6 +110,17 @@ def test_session_that_stored_nothing_leaves_no_folder(storage: JsonlStorage) -> 
     assert storage.load_trajectory("a") is None
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows lets nobody remove an open file")
+def test_release_of_a_lease_that_was_taken_away_leaves_the_next_one(storage: JsonlStorage) -> None:
+    first = storage.lease_session("a")
+    (storage.session_dir("a") / "lease.lock").unlink()
+    other = JsonlStorage(storage.session_dir("a").parent.parent)
+    other.lease_session("a")
+    first.release()
+    with pytest.raises(SessionBusyError):
+        storage.lease_session("a")
+
+
 def test_lock_file_that_holds_nonsense_is_no_obstacle(storage: JsonlStorage) -> None:
     folder = storage.session_dir("a")
     folder.mkdir(parents=True)

@@ -179,14 +179,15 @@ def test_session_goes_on_after_a_turn_that_never_ended(
     assert load(storage).turns == (unfinished, attrs.evolve(FULL, index=1))
 
 
-def test_ended_turn_that_runs_again_is_unknown_until_it_ends(
-    storage: JsonlStorage, info: SessionInfo
+def test_running_state_of_an_ended_turn_is_late_and_writes_nothing(
+    storage: JsonlStorage, info: SessionInfo, truth: Path
 ) -> None:
     storage.persist_turn(info, FULL)
-    storage.persist_turn(info, attrs.evolve(FULL, status="running"))
-    assert load(storage).turns[0].status == "unknown"
-    storage.persist_turn(info, FULL)
-    assert load(storage).turns == (FULL,)
+    before = truth.read_bytes()
+    for late in (attrs.evolve(FULL, status="running"), running(TextBlock(text="a"))):
+        storage.persist_turn(info, late)
+        reopened(storage).persist_turn(info, late)
+    assert truth.read_bytes() == before
 
 
 _blocks = st.one_of(
@@ -226,7 +227,9 @@ def test_last_state_of_each_turn_comes_back(
     last: dict[int, Turn] = {}
     for turn, reopen in steps:
         (reopened(storage) if reopen else storage).persist_turn(info, turn)
-        last[turn.index] = turn
+        before = last.get(turn.index)
+        if before is None or before.status == "running" or turn.status != "running":
+            last[turn.index] = turn
     stored = {turn.index: turn for turn in load(storage, info.session_id).turns}
     assert list(stored) == sorted(last)
     for index, turn in last.items():

@@ -45,6 +45,19 @@ class FileLease:
         """Whether it was not released yet."""
         return self._fd >= 0
 
+    def check(self) -> None:
+        """Raise `SessionBusyError` if the lock's file was removed, so that another may hold it.
+
+        Who holds a file that nobody can find any more does not notice, and must not write.
+        """
+        path = self._folder / LOCK_NAME
+        if not _is_at(self._fd, path):
+            msg = (
+                f"the lock {path} was removed while this process wrote the session, so another one "
+                "may write it now. End the session here and resume it."
+            )
+            raise SessionBusyError(msg)
+
     def release(self) -> None:
         """Give the right back; idempotent, from any thread."""
         with self._mutex:
@@ -54,8 +67,9 @@ class FileLease:
         # A session that never stored anything leaves no empty folder. On Windows an open file
         # cannot be removed, so there it does.
         with contextlib.suppress(OSError):
-            if [path.name for path in self._folder.iterdir()] == [LOCK_NAME]:
-                (self._folder / LOCK_NAME).unlink()
+            lock = self._folder / LOCK_NAME
+            if [*self._folder.iterdir()] == [lock] and _is_at(fd, lock):
+                lock.unlink()
                 self._folder.rmdir()
         os.close(fd)
 

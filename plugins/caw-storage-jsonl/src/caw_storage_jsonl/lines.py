@@ -115,13 +115,16 @@ def turn_lines(
     """Return the lines that bring the file from *written* to *turn*, and what it then holds.
 
     While the turn runs, a block that may still change is left for later: the last one, unless it
-    is a tool call. No line at all (``b""``) means that the file is up to date.
+    is a tool call. No line at all (``b""``) means that the file is up to date; a running state of a
+    turn that has ended is late, and older than what is there.
     """
     running = turn.status == "running"
+    if running and written is not None and written.ended:
+        return b"", written
     state = _state(turn, running=running)
     own: dict[str, JSON] = {"turn_index": turn.index}
     lines: list[bytes] = []
-    if written is None or written.message != turn.input or (running and written.ended):
+    if written is None or written.message != turn.input:
         start = state if running else {"started_at": turn.started_at}
         lines.append(_line("user", {"message": turn.input, **own}, start))
         blocks = written.blocks if written else {}

@@ -102,6 +102,7 @@ class SessionWriter:
         # Every write happens under the lock, with a lease or without, so a process that lost its
         # session to another one cannot write into it late.
         if self._lease is not None and self._lease.held:
+            self._lease.check()
             yield
             return
         passing = lease.take(self._folder)

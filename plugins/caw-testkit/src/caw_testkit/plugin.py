@@ -16,12 +16,29 @@ if TYPE_CHECKING:
     from caw_testkit.homes import ProgramHome
     from caw_testkit.modelserver import ModelServer
     from caw_testkit.programs import Program
+    from caw_testkit.toolserver import HttpToolServer
 
 _FAILED: pytest.StashKey[bool] = pytest.StashKey()
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option for the report of the conformance suites."""
+    parser.getgroup("caw").addoption(
+        "--caw-report",
+        metavar="FILE",
+        help="write what came of each check of the conformance suites, as JSON",
+    )
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the marks that select tests by the real program they start."""
+    """Register the marks, and begin the report if one is asked for."""
+    needs = "caw_needs(*capabilities): skipped unless the conformance suite declares them"
+    config.addinivalue_line("markers", needs)
+    if config.getoption("--caw-report"):
+        from caw_testkit.conformance.report import ReportWriter
+
+        path = config.invocation_params.dir / config.getoption("--caw-report")
+        config.pluginmanager.register(ReportWriter(path), "caw_report")
     for name in ("codex", "claude", "opencode"):
         config.addinivalue_line("markers", f"real_{name}: starts the real program {name}")
 
@@ -55,6 +72,15 @@ def model_server(request: pytest.FixtureRequest) -> Iterator[ModelServer]:
         server.verify()
     except AssertionError as error:
         request.node.add_report_section("teardown", "model server", str(error))
+
+
+@pytest.fixture
+def http_tools() -> Iterator[HttpToolServer]:
+    """Run a server of tools over HTTP."""
+    from caw_testkit.toolserver import HttpToolServer
+
+    with HttpToolServer() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

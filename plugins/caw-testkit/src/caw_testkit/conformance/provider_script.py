@@ -1,0 +1,86 @@
+"""How the suite makes an agent do things: the script that a plugin's author gives."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from caw_core.blocks import JSON
+    from caw_core.usage import UsageStats
+
+
+class CannotScriptError(Exception):
+    """The script has no such step.
+
+    Attributes:
+        step: the step's name.
+    """
+
+    def __init__(self, step: str) -> None:
+        super().__init__(f"the script has no step {step!r}")
+        self.step = step
+
+
+class ProviderScript:
+    """Makes an agent do a thing in its next turn.
+
+    Subclass it and write the steps that your agent can be made to do. A step gets the agent (its
+    model, its service, its fake) ready and returns the prompt that the suite then sends. What
+    cannot be done stays as it is here and is declared in ``cannot`` of the suite, with the reason.
+
+    Except where a step says otherwise the turn ends by itself, and what it says besides is free.
+    """
+
+    def answer(self, text: str) -> str:
+        """Let the agent answer *text*, which may stand among other words. Every agent can."""
+        raise CannotScriptError("answer")
+
+    def recall(self) -> str:
+        """Let the agent answer with every prompt of the user's that it knows, in order."""
+        raise CannotScriptError("recall")
+
+    def think(self, thought: str) -> str:
+        """Let the agent think *thought* and then answer something."""
+        raise CannotScriptError("think")
+
+    def call_tool(self, output: str, call_id: str) -> str:
+        """Let the agent call a harmless tool that prints *output*, a word.
+
+        The call has *call_id* as its id, where the agent does not choose that itself.
+        """
+        raise CannotScriptError("call_tool")
+
+    def run_command(self, command: str) -> str:
+        """Let the agent run *command* in a POSIX shell, with a tool of its own."""
+        raise CannotScriptError("run_command")
+
+    def ask_permission(self) -> str:
+        """Let the agent do something for which it needs a yes under ``permissions="ask"``."""
+        raise CannotScriptError("ask_permission")
+
+    def fail(self) -> str:
+        """Let the turn fail, e.g. by an error of the agent's service."""
+        raise CannotScriptError("fail")
+
+    def stall(self, text: str) -> str:
+        """Let the agent say *text*, and then go on without saying anything or coming to an end."""
+        raise CannotScriptError("stall")
+
+    def wait_stalled(self) -> None:
+        """Block until the agent is in its stall; *text* has been seen by then."""
+
+    def structured(self, value: JSON) -> str:
+        """Let the agent answer *value* in its form for structured answers."""
+        raise CannotScriptError("structured")
+
+    def spent(self) -> UsageStats | None:
+        """Return what the agent's service has charged since the test began; None: nobody knows."""
+        return None
+
+
+STEPS = tuple(
+    name
+    for name in vars(ProviderScript)
+    if not name.startswith("_") and name not in {"wait_stalled", "spent"}
+)
+"""The names that ``cannot`` may have, and besides them ``wire`` and ``fresh_process``."""
