@@ -177,10 +177,7 @@ class PermissionDesk:
             settle = self._open.pop(request_id, None)
         if settle is None:
             return
-        try:
-            settle(decision)
-        except Exception:
-            log.exception("the answer to permission request %s did not arrive", request_id)
+        # Told first: the agent goes on with its answer, and may have ended the turn a moment later.
         self._tell(
             PermissionSettled(
                 request_id=request_id,
@@ -189,6 +186,10 @@ class PermissionDesk:
                 reason=decision.reason,
             ),
         )
+        try:
+            settle(decision)
+        except Exception:
+            log.exception("the answer to permission request %s did not arrive", request_id)
 
     def _tell(self, event: Event) -> None:
         emit = self._emit

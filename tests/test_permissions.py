@@ -116,6 +116,23 @@ def test_interrupt_settles_what_is_open_and_drops_the_late_answer(stage: Stage) 
     assert answers == [deny("the turn is over")]
 
 
+def test_request_that_is_open_at_an_interrupt_is_settled_on_the_event_stream(
+    stage: Stage,
+) -> None:
+    release = threading.Event()
+    agent = stage.agent(asking([]), on_permission=lambda _: release.wait(WAIT))
+    with agent.start_session() as session, session.stream("go") as stream:
+        events = []
+        for event in stream:
+            events.append(event)
+            if isinstance(event, PermissionAsked):
+                stream.interrupt()
+        release.set()
+    settled = [event for event in events if isinstance(event, PermissionSettled)]
+    assert [(event.allowed, event.reason) for event in settled] == [(False, "the turn is over")]
+    assert isinstance(events[-1], TurnEnded)
+
+
 def test_silence_while_a_callback_thinks_is_not_the_agents(stage: Stage) -> None:
     entered = threading.Event()
 

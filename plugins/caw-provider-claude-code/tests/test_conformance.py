@@ -26,7 +26,7 @@ class TestClaude(ProviderConformance):
     def script(self, model_server: ModelServer) -> ModelScript:
         return ModelScript(
             model_server,
-            shell="Bash",
+            shell_tool="Bash",
             arguments=lambda command: {"command": command, "description": "a command"},
             form_tool="StructuredOutput",
         )

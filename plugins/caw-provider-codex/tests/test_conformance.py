@@ -26,7 +26,7 @@ class TestCodex(ProviderConformance):
     def script(self, model_server: ModelServer) -> ModelScript:
         return ModelScript(
             model_server,
-            shell="exec_command",
+            shell_tool="exec_command",
             arguments=lambda command: {"cmd": command, "yield_time_ms": 60_000},
         )
 

@@ -44,7 +44,7 @@ class TestOpencode(ProviderConformance):
     def script(self, model_server: ModelServer) -> ModelScript:
         return ModelScript(
             model_server,
-            shell="bash",
+            shell_tool="bash",
             arguments=lambda command: {"command": command, "description": "a command"},
             form_tool="StructuredOutput",
         )

@@ -9,11 +9,12 @@ import tempfile
 import threading
 from typing import TYPE_CHECKING, Any
 
+from tests.provider_breaking import breaks
+from tests.test_reference_provider import ReferenceSession
+
 from caw_core.deadlines import Deadlines
 from caw_core.errors import ProcessError, ProviderError
 from caw_core.events import Event, PermissionAsked, TurnEnded, VendorEvent
-from tests.provider_breaking import breaks
-from tests.test_reference_provider import ReferenceSession
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -116,7 +117,9 @@ class ForgetsTheLastWords(Plain):
 @breaks("crlf_ends_a_line_too")
 class KnowsOneLineEndOnly(Plain):
     def decode(self, line: bytes) -> list[Event]:
-        return super().decode(line) if line.endswith(b"}") else []
+        if not line.endswith(b"}"):
+            raise ProviderError("this is no message")
+        return super().decode(line)
 
 
 @breaks("interrupt_ends_grandchildren_that_hold_stdout", deadlines=QUICK, patience=5)
@@ -204,6 +207,12 @@ class KeepsAnInterruptForLater(ReferenceSession):
 
     def end_of(self, message: Mapping[str, Any]) -> list[Event]:
         return super().end_of({**message, "status": "cancelled"} if self.late else message)
+
+
+@breaks("message_between_turns_is_not_taken")
+class TakesMessagesAtAnyTime(ReferenceSession):
+    def steer(self, _: Prompt) -> bool:
+        return True
 
 
 @breaks("message_is_delivered_into_the_running_turn")

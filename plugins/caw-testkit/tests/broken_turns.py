@@ -6,6 +6,8 @@ import socket
 from typing import TYPE_CHECKING, Any
 
 import attrs
+from tests.provider_breaking import breaks
+from tests.test_reference_provider import Reference, ReferenceSession
 
 from caw_core import hookimpl
 from caw_core.errors import ProviderError
@@ -21,10 +23,8 @@ from caw_core.events import (
     UsageReported,
     VendorEvent,
 )
+from caw_core.provider import Readiness
 from caw_core.usage import UsageStats
-
-from tests.provider_breaking import breaks
-from tests.test_reference_provider import Reference, ReferenceSession
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -82,7 +82,9 @@ class YieldsWhatIsNoJson(Changed):
 @breaks("turn_follows_the_grammar_of_events")
 class HidesAnExtraBehindAField(Changed):
     def change(self, event: Event) -> list[Event]:
-        return [attrs.evolve(event, extra={"model": "m"})] if is_usage(event) else [event]
+        if isinstance(event, UsageReported):
+            return [attrs.evolve(event, extra={"model": "m"})]
+        return [event]
 
 
 @breaks("turn_follows_the_grammar_of_events")
@@ -116,6 +118,12 @@ class TellsTheTextTwice(Changed):
 class LosesADelta(Changed):
     def change(self, event: Event) -> list[Event]:
         return [] if isinstance(event, TextDelta) and "third" in event.text else [event]
+
+
+@breaks("recorded_turn_is_what_the_events_say")
+class HidesAnExtraInABlock(Changed):
+    def change(self, event: Event) -> list[Event]:
+        return [attrs.evolve(event, extra={"text": ""})] if isinstance(event, TextDone) else [event]
 
 
 @breaks("text_comes_in_pieces")
@@ -237,6 +245,13 @@ class LooksAroundForItsFacts(Reference):
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
             probe.connect(("127.0.0.1", 9))
         return super().provider_info()
+
+
+@breaks("readiness_is_told_without_network")
+class IsNeverReady(Reference):
+    @hookimpl
+    def check_ready(self) -> Readiness:
+        return Readiness(ready=False, hint="wait")
 
 
 @breaks("declared_capabilities_can_be_proved", cannot={"stall": "nobody knows how"})

@@ -40,7 +40,6 @@ from caw_testkit.conformance import ProviderConformance, ProviderScript
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from caw_core.process import ProcessExit
     from caw_core.provider import Prompt
     from caw_core.trajectory import Trajectory
 
@@ -82,11 +81,8 @@ class ReferenceSession:
             name="reference",
         )
 
-    def on_exit(self, _: ProcessExit) -> None:
-        # It may end before the constructor that we wait for has returned.
-        process = self.process
-        error = process.exit_error("the program ended") if process else ProcessError("it ended")
-        self.items.put(error)
+    def on_exit(self, process: Process) -> None:
+        self.items.put(process.exit_error("the program ended"))
 
     def send(self, **message: Any) -> None:
         assert self.process is not None
@@ -131,7 +127,7 @@ class ReferenceSession:
             return []
         return self.events_of(message)
 
-    def events_of(self, message: Mapping[str, Any]) -> list[Event]:
+    def events_of(self, message: Mapping[str, Any]) -> list[Event]:  # noqa: PLR0911 - a flat table
         block = f"text-{self.turn}"
         match message.get("type"):
             case "delta":

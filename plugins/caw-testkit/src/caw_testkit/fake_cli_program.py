@@ -42,11 +42,13 @@ def wait_for(data: bytes) -> None:
 def start_grandchild(seconds: float) -> None:
     """Leave a process behind that has our stdout and stderr."""
     code = f"import time; time.sleep({seconds})"
-    child = subprocess.Popen([sys.executable, "-IS", "-c", code], stdin=subprocess.DEVNULL)
+    child = subprocess.Popen(  # noqa: S603 - this interpreter
+        [sys.executable, "-IS", "-c", code], stdin=subprocess.DEVNULL
+    )
     note("grandchildren", b"%d\n" % child.pid)
 
 
-def do(action: dict[str, Any]) -> None:
+def do(action: dict[str, Any]) -> None:  # noqa: C901 - a flat table
     """Do one step."""
     data, number = base64.b64decode(action["data"]), action["number"]
     match action["kind"]:
@@ -74,7 +76,12 @@ def do(action: dict[str, Any]) -> None:
 
 def main() -> None:
     """Do what was written down."""
-    run = {"pid": os.getpid(), "argv": sys.argv[1:], "env": dict(os.environ), "cwd": os.getcwd()}
+    run = {
+        "pid": os.getpid(),
+        "argv": sys.argv[1:],
+        "env": dict(os.environ),
+        "cwd": str(Path.cwd()),
+    }
     note("runs.jsonl", json.dumps(run).encode() + b"\n")
     for action in json.loads((FOLDER / "actions.json").read_text()):
         do(action)

@@ -6,6 +6,7 @@ It runs without caw and without site-packages, so it imports the standard librar
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 import re
@@ -41,7 +42,7 @@ class Faults:
         with self.lock:
             order = self._take(line)
             if order is not None:
-                self._do(order, line, write, event)
+                self._do(order, line, write, event=event)
                 if order["kind"] == "exit":
                     return
             write(line.rstrip(b"\r\n") + b"\r\n" if self.crlf and line.endswith(b"\n") else line)
@@ -60,8 +61,8 @@ class Faults:
             return None
         return order
 
-    def _do(
-        self, order: dict[str, Any], line: bytes, write: Callable[[bytes], None], event: bool
+    def _do(  # noqa: C901 - a flat table
+        self, order: dict[str, Any], line: bytes, write: Callable[[bytes], None], *, event: bool
     ) -> None:
         data = base64.b64decode(order["text"])
         begin, end = (b"data: ", b"\n\n") if event else (b"", b"\n")
@@ -218,26 +219,23 @@ def copy(source: socket.socket, target: socket.socket) -> None:
         pass
     finally:
         # Half-closed: the answer may still come.
-        try:
+        with contextlib.suppress(OSError):
             target.shutdown(socket.SHUT_WR)
-        except OSError:
-            pass
 
 
 def close(*sockets: socket.socket) -> None:
     """End connections, also under those who wait for them."""
     for each in sockets:
-        try:
+        with contextlib.suppress(OSError):
             each.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
         each.close()
 
 
 def main() -> int:
     """Run the real program and pass its output on."""
     settings = json.loads((FOLDER / "program.json").read_text())
-    child = subprocess.Popen([settings["program"], *sys.argv[1:]], stdout=subprocess.PIPE)
+    command = [settings["program"], *sys.argv[1:]]
+    child = subprocess.Popen(command, stdout=subprocess.PIPE)  # noqa: S603 - what we stand before
     # After the start: what is ignored here would be ignored there as well.
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda number, _: child.send_signal(number))

@@ -21,7 +21,9 @@ class ProviderConformance(
     WireChecks,
     LeftoverChecks,
 ):
-    """Subclass it in a test module, name the provider, and script its agent::
+    """Subclass it in a test module, name the provider, and script its agent.
+
+    ::
 
         class TestMine(ProviderConformance):
             provider = "mine"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from caw_core import Attachment, Prompt
 from caw_core.events import Steered, StructuredDone
@@ -17,6 +17,8 @@ from caw_testkit.conformance.provider_turns import demand_grammar
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from caw_core.provider import SteerableSession
 
 SCHEMA = {
     "type": "object",
@@ -65,9 +67,9 @@ class AbilityChecks(ProviderSuite):
         """What comes too late must be told, or it is lost."""
         session = stage.start()
         stage.answered(session)
-        outcome = session.steer("too late").outcome
-        if outcome == "delivered":
-            broken("a message was delivered while no turn ran", "return False from steer() then")
+        steerable = cast("SteerableSession", stage.recorder.sessions[-1])
+        if steerable.steer(Prompt(text="too late")):
+            broken("a message was taken while no turn ran", "return False from steer() then")
         stage.answered(session, "medlar")
 
     @needs("fork")

@@ -122,8 +122,10 @@ class LeftoverChecks(ProviderSuite):
 
 
 def _use(stage: Stage) -> None:
-    """Open a session, have it answer, leave it in the middle of the next turn if that can be."""
-    with stage.agent().start_session() as session:
+    """Leave one session without a turn, and another in the middle of one if that can be."""
+    agent = stage.agent()
+    agent.start_session().end()
+    with agent.start_session() as session:
         stage.answered(session)
         if stage.can("stall"):
             followed = stage.stalled(session)

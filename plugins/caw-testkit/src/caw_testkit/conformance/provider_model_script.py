@@ -26,7 +26,7 @@ class ModelScript(ProviderScript):
 
     Args:
         server: the running model server that the program talks to.
-        shell: the name of the program's tool for shell commands.
+        shell_tool: the name of the program's tool for shell commands.
         arguments: makes the arguments of that tool from a command.
         form_tool: the name of the tool by which the program has the model give structured answers;
             ``""`` where the model writes them.
@@ -36,12 +36,12 @@ class ModelScript(ProviderScript):
         self,
         server: ModelServer,
         *,
-        shell: str,
+        shell_tool: str,
         arguments: Callable[[str], Mapping[str, Any]],
         form_tool: str = "",
     ) -> None:
         self.server = server
-        self._shell = shell
+        self._shell_tool = shell_tool
         self._arguments = arguments
         self._form_tool = form_tool
         self._stalls_at = 0
@@ -116,7 +116,7 @@ class ModelScript(ProviderScript):
 
     def command(self, command: str, call_id: str | None = None) -> Call:
         """Return the model's call of the program's shell."""
-        return call(self._shell, self._arguments(command), id=call_id)
+        return call(self._shell_tool, self._arguments(command), id=call_id)
 
 
 def _done(_: RecordedRequest) -> Reply:

@@ -26,7 +26,6 @@ from caw_testkit.conformance.provider_suite import (
     DEFAULTS,
     FRESH_PROCESS,
     ProviderSuite,
-    merged,
     name_of,
     offer,
 )
@@ -132,7 +131,7 @@ class ResumingChecks(ProviderSuite):
 
 def run_elsewhere(task: Task) -> list[Event]:
     """Have another process do *task*, and return the events of its turn."""
-    done = subprocess.run(  # noqa: S603 - this interpreter and our own module
+    done = subprocess.run(
         [sys.executable, "-m", "caw_testkit.conformance.provider_resumed"],
         input=pickle.dumps(task),
         capture_output=True,

@@ -108,12 +108,6 @@ class StartingChecks(ProviderSuite):
         if stage.script.spent() != before or session.trajectory.turns:
             broken("starting a session spent tokens", "send nothing before the first prompt")
 
-    def test_session_without_a_turn_ends(self, stage: Stage) -> None:
-        """Whoever opens a session and thinks better of it leaves nothing running."""
-        session = stage.start()
-        session.end()
-        session.end()
-
     def test_readiness_is_told_without_network(self, stage: Stage) -> None:
         """`caw doctor` asks every provider, also where there is no network."""
         with _deeds.watched() as deeds:
@@ -160,7 +154,9 @@ class TwinChecks(ProviderSuite):
         prompt = stage.step("stall", "medlar")
 
         def wait_stalled() -> None:
-            stage.wait_until("the stall", lambda: "medlar" in _so_far(session), "see the step 'stall'")
+            stage.wait_until(
+                "the stall", lambda: "medlar" in _so_far(session), "see the step 'stall'"
+            )
             stage.script.wait_stalled()
 
         async def cancel() -> None:

@@ -156,7 +156,9 @@ class StoppingChecks(ProviderSuite):
                 "permission was asked",
                 lambda events: any(isinstance(event, PermissionAsked) for event in events),
             )
-            stage.wait_until("the call of on_permission", answering.is_set, "ask the permission desk")
+            stage.wait_until(
+                "the call of on_permission", answering.is_set, "ask the permission desk"
+            )
             interrupted(stage, session, followed)
         finally:
             release.set()

@@ -150,7 +150,7 @@ class WireChecks(ProviderSuite):
         wire.survive(flood_stderr(FLOOD_BYTES))
 
     def test_output_that_ends_in_mid_line_ends_the_turn(self, wire: Wire) -> None:
-        """A program that goes away in mid-word has not completed its turn, whatever it exits with."""
+        """A program that goes away in mid-word has not completed its turn, even with code 0."""
         wire.fall(cut_line(0))
 
     def test_exit_code_is_told(self, wire: Wire) -> None:
