@@ -48,7 +48,8 @@ _FINAL = frozenset({"completed", "interrupted", "failed", "unknown"})
 def check_events(events: Sequence[Event]) -> list[str]:
     """Check the events of one turn as a caller gets them, e.g. from ``session.stream(…)``.
 
-    `TurnStarted` comes first and once, `TurnEnded` last and once; a tool starts before it prints or
+    `TurnStarted` comes first, and again only with a higher index, where the turn gave way to one of
+    the agent's own; `TurnEnded` comes last and once; a tool starts before it prints or
     finishes; deltas come before the piece that they belong to is done; each permission is asked
     before it is settled, and settled once; usage is reported in amounts that can be added; every
     event survives `caw_core.serialize`.
@@ -63,9 +64,9 @@ def check_events(events: Sequence[Event]) -> list[str]:
     if not events or not isinstance(events[0], TurnStarted):
         first = events[0].type if events else "nothing"
         problems.append(f"the first event is {first}, not turn_started")
-    started = sum(isinstance(event, TurnStarted) for event in events)
-    if started > 1:
-        problems.append(f"turn_started came {started} times")
+    places = [event.index for event in events if isinstance(event, TurnStarted)]
+    if places != sorted(set(places)):
+        problems.append(f"turn_started came with the indices {places}, which must rise")
     ends = [event for event in events if isinstance(event, TurnEnded)]
     if len(ends) != 1:
         problems.append(f"turn_ended came {len(ends)} times, not once")
