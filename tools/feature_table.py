@@ -101,6 +101,12 @@ FEATURES: Final = (
         capability="usage",
         means="tokens of each turn; their sum is what the service charged",
     ),
+    Feature(
+        name="agent_turns",
+        capability="agent_turns",
+        means="turns that the agent begins by itself, as when a task in the background has ended",
+        otherwise=_no("the agent begins none"),
+    ),
     Feature(name="retries", means="what the agent tries again by itself is told, and bounded"),
     # Who is in charge of a turn.
     Feature(

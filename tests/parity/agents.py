@@ -52,6 +52,10 @@ class AgentKind(ABC):
     def run(self, command: str) -> Call:
         """Run a shell command."""
 
+    def leave_running(self, command: str) -> Call:
+        """Run a shell command whose end makes the agent begin a turn."""
+        raise NotImplementedError
+
     @abstractmethod
     def write(self, file: Path, content: str) -> Call:
         """Write a new file of one line."""
@@ -111,6 +115,10 @@ class ClaudeCode(AgentKind):
     def run(self, command: str) -> Call:
         """Run a shell command."""
         return call("Bash", {"command": command})
+
+    def leave_running(self, command: str) -> Call:
+        """Run a shell command in the background."""
+        return call("Bash", {"command": command, "run_in_background": True})
 
     def write(self, file: Path, content: str) -> Call:
         """Write a new file."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from queue import Queue
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,7 +13,7 @@ from caw_testkit.modelserver import Usage, echo, reply, slow, text, think
 from .agents import whole_body
 
 if TYPE_CHECKING:
-    from caw_core import Event
+    from caw_core import Event, Turn
 
     from .conftest import Trial
 
@@ -130,6 +131,25 @@ def test_usage_of_all_turns_is_what_the_server_charged(trial: Trial) -> None:
     assert total.output_tokens == charged.output_tokens
     assert total.total_tokens == charged.total_tokens
     assert (total.cost_usd is None) == (total.cost_source == "unknown")
+
+
+@pytest.mark.feature("agent_turns")
+def test_turn_that_a_task_in_the_background_set_off_is_recorded_as_the_agents(
+    trial: Trial,
+) -> None:
+    task = trial.kind.leave_running("while ! test -e go; do sleep 0.05; done")
+    trial.server.script(reply(task), reply(text("started")), reply(text("it ended")))
+    own: Queue[Turn] = Queue()
+    with trial.session(permissions="full") as session:
+        session.on_agent_turn(own.put)
+        assert session.send("one").result == "started"
+        (trial.cwd / "go").touch()
+        assert own.get(timeout=60).result == "it ended"
+        trial.server.script(reply(text("mine")))
+        assert session.send("two").result == "mine"
+    turns = session.trajectory.turns
+    assert [turn.origin for turn in turns] == ["user", "agent", "user"]
+    assert session.trajectory.usage.total_tokens == trial.server.usage.total_tokens
 
 
 @pytest.mark.feature("retries")
