@@ -182,9 +182,10 @@ class SessionCore:
             self._running.append(run)
 
     def untrack(self, run: TurnRun) -> None:
-        """Forget a turn that has ended."""
+        """Forget a turn that has ended; idempotent."""
         with self._lock:
-            self._running.remove(run)
+            if run in self._running:
+                self._running.remove(run)
 
     def running(self) -> list[TurnRun]:
         """Return the turn that runs now, if any; behind it, one whose prompt waits for its end."""

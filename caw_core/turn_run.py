@@ -88,12 +88,16 @@ class TurnRun:
         self.finished = threading.Event()
         # Known before it has a place, so that an end() in between cannot miss it.
         session.track(self)
+        thread = threading.Thread(target=self._run, name="caw-turn", daemon=True)
         try:
             self._join()
+            thread.start()
         except BaseException:
-            session.untrack(self)
+            # Ctrl-C can land here, too: a turn that nobody knows of must not run, nor hold others.
+            self.interrupt()
+            if not thread.is_alive():
+                session.untrack(self)
             raise
-        threading.Thread(target=self._run, name="caw-turn", daemon=True).start()
 
     # ------------------------------------------------------------------------ for the caller
 

@@ -696,3 +696,27 @@ def test_tool_that_starts_right_after_the_turn_is_stored_while_it_runs(
         assert [(use.name, use.status) for use in kept.tool_calls] == [("build", "running")]
         assert stream.result().status == "completed"
     assert memory.turns[session.session_id][0].status == "completed"
+
+
+def test_ctrl_c_while_a_turn_is_made_leaves_none_that_others_wait_for(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def until_interrupted(session: PlayedSession, text: str) -> Iterator[Event]:
+        if text == "lost":
+            assert session.interrupted.wait(WAIT)
+        yield TextDelta(text=text)
+
+    start = threading.Thread.start
+
+    def start_and_interrupt(thread: threading.Thread) -> None:
+        start(thread)
+        if thread.name == "caw-turn":
+            raise KeyboardInterrupt
+
+    with stage.agent(until_interrupted).start_session() as session:
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", start_and_interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                session.send("lost")
+        assert session.send("next").result == "next"
+    assert {turn.status for turn in session.trajectory.turns} <= {"completed", "interrupted"}

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from typing import TYPE_CHECKING, Protocol
 
 from caw_core.cli.person import person_is_there
+from caw_core.cli.signals import signals_held
 from caw_core.cli.turn_lines import TurnLines
 from caw_core.cli.turn_screen import TurnScreen
 from caw_core.errors import CawError, SessionStateError, TurnInterruptedError
@@ -79,7 +81,10 @@ def run_turn(
     turn: Turn | None = None
     try:
         view.begin(session.provider)
-        with session.stream(prompt) as stream:
+        with contextlib.ExitStack() as opened:
+            with signals_held():
+                # Between a turn's beginning and our knowing of it Ctrl-C would leave it running.
+                stream = opened.enter_context(session.stream(prompt))
             try:
                 for event in stream:
                     view.show(event)
