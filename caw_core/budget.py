@@ -32,8 +32,13 @@ class Budget:
     def __attrs_post_init__(self) -> None:
         """Refuse bounds that are no bounds."""
         for name, value in (("tokens", self.tokens), ("usd", self.usd)):
-            if value is not None and (isinstance(value, bool) or value <= 0):
-                msg = f"Budget.{name} must be above 0, not {value!r}"
+            kinds = (int,) if name == "tokens" else (int, float)
+            # Written so that NaN, which is neither above nor below, is no bound either.
+            if value is not None and (
+                isinstance(value, bool) or not isinstance(value, kinds) or not value > 0
+            ):
+                what = "a whole number" if name == "tokens" else "a number"
+                msg = f"Budget.{name} must be {what} above 0, not {value!r}"
                 raise ConfigError(msg)
 
     def problem(self, used: UsageStats, *, cost_follows: bool = False) -> str:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 import attrs
 
-from caw_core.errors import SessionStateError
+from caw_core.errors import ConfigError, SessionStateError
 from caw_core.handles import ResumeHandle
-from caw_core.settings import tier_model
+from caw_core.settings import check_model, check_reasoning, tier_model
 from caw_core.steering import SteerReceipt
 from caw_core.stream import TurnStream, wait_for, wait_for_async
 from caw_core.tools import ModelTier
@@ -283,9 +283,13 @@ class Session:
             reasoning: the effort; None keeps it.
 
         Raises:
+            ConfigError: one of them is no text, or empty; nothing was changed.
             UnsupportedError: the agent cannot change its model, or names none for the tier.
         """
         self._core.need("set_model")
+        if "" in (check_model(model), check_reasoning(reasoning)):
+            msg = "a model and an effort have names; None keeps what is"
+            raise ConfigError(msg)
         name = tier_model(self._core.plugins.info, model) if isinstance(model, ModelTier) else model
         with self._core.between_turns():
             self._core.link.models().set_model(name, reasoning)

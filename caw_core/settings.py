@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypedDict, get_args
 
@@ -94,30 +95,38 @@ class Settings:
             raise unknown_option(unknown, known, of="Agent")
         cwd = options.get("cwd")
         given = {
-            "model": _check_model(options.get("model")) or os.environ.get("CAW_MODEL"),
-            "reasoning": _check("reasoning", options.get("reasoning"), str)
-            or os.environ.get("CAW_EFFORT"),
+            "model": check_model(options.get("model")) or os.environ.get("CAW_MODEL"),
+            "reasoning": check_reasoning(options.get("reasoning")) or os.environ.get("CAW_EFFORT"),
             "system_prompt": _check("system_prompt", options.get("system_prompt"), str),
-            "cwd": _absolute(cwd) if cwd is not None else None,
-            "additional_dirs": tuple(map(_absolute, options.get("additional_dirs") or ())),
-            "env": _check_env(options.get("env") or {}),
+            "cwd": _folder("cwd", cwd) if cwd is not None else None,
+            "additional_dirs": tuple(
+                _folder("additional_dirs", folder)
+                for folder in _listed("additional_dirs", options.get("additional_dirs"))
+            ),
+            "env": _check_env(_check("env", options.get("env"), Mapping) or {}),
             "permissions": _check_permissions(options.get("permissions")),
             "tools": _check_tools(options.get("tools")),
-            "mcp_servers": _check_servers(options.get("mcp_servers") or ()),
+            "mcp_servers": _check_servers(_listed("mcp_servers", options.get("mcp_servers"))),
             "temperature": _check_number("temperature", options.get("temperature"), float),
             "max_tokens": _check_number("max_tokens", options.get("max_tokens"), int),
-            "max_turns": _check_number("max_turns", options.get("max_turns"), int),
+            "max_turns": _check_number("max_turns", options.get("max_turns"), int, least=1),
         }
         on_permission = options.get("on_permission")
         if on_permission is not None and not callable(on_permission):
             msg = f"on_permission is a function, not {type(on_permission).__name__}"
+            raise ConfigError(msg)
+        if inspect.iscoroutinefunction(on_permission):
+            msg = (
+                "on_permission is called in a thread of its own, outside of any event loop: "
+                "give a plain function; asyncio.run_coroutine_threadsafe reaches your loop from it"
+            )
             raise ConfigError(msg)
         auto_wait = options.get("auto_wait")
         if auto_wait is None:
             auto_wait = os.environ.get("CAW_AUTOWAIT", "1").strip().lower() not in _OFF
         return cls(
             given={name: value for name, value in given.items() if value not in (None, "", {}, ())},
-            extra=dict(options.get("options") or {}),
+            extra=dict(_check("options", options.get("options"), Mapping) or {}),
             deadlines=_check("deadlines", options.get("deadlines"), Deadlines) or Deadlines(),
             storage=_storage_list(options.get("data_dir"), options.get("storage")),
             metadata=check_metadata(options.get("metadata") or {}),
@@ -192,11 +201,11 @@ def tier_model(info: ProviderInfo, tier: ModelTier) -> str:
 
 def _storage_list(data_dir: str | os.PathLike[str] | None, storage: object) -> tuple[object, ...]:
     items: list[object] = []
-    if data_dir is not None and not os.fspath(data_dir):
+    if data_dir == "":
         msg = "data_dir is empty; name a folder, e.g. '.' for this one"
         raise ConfigError(msg)
     if data_dir is not None:
-        items.append(_absolute(data_dir).as_uri().replace("file:", "jsonl:", 1))
+        items.append(_folder("data_dir", data_dir).as_uri().replace("file:", "jsonl:", 1))
     if isinstance(storage, list | tuple):
         items += storage
     elif storage is not None:
@@ -207,8 +216,19 @@ def _storage_list(data_dir: str | os.PathLike[str] | None, storage: object) -> t
     return tuple(items)
 
 
-def _absolute(path: str | os.PathLike[str]) -> Path:
+def _folder(name: str, path: object) -> Path:
+    if not isinstance(path, str | os.PathLike):
+        msg = f"{name}: a folder is a str or a Path, not {type(path).__name__}"
+        raise ConfigError(msg)
     return Path(path).expanduser().absolute()
+
+
+def _listed(name: str, values: object) -> tuple[Any, ...]:
+    # A str would be taken apart into its characters, of which "/" is a folder.
+    if values is not None and (isinstance(values, str) or not isinstance(values, Iterable)):
+        msg = f"{name} is a list, not {type(values).__name__}"
+        raise ConfigError(msg)
+    return tuple(values or ())
 
 
 def _check(name: str, value: object, kind: type) -> Any:
@@ -218,8 +238,15 @@ def _check(name: str, value: object, kind: type) -> Any:
     return value
 
 
-def _check_model(model: object) -> str | ModelTier | None:
+def check_model(model: object) -> str | ModelTier | None:
+    """Return *model*, a name or a tier; raise `ConfigError` for anything else."""
     return model if isinstance(model, ModelTier) else _check("model", model, str)
+
+
+def check_reasoning(reasoning: object) -> str | None:
+    """Return *reasoning*, an effort; raise `ConfigError` for anything else."""
+    effort: str | None = _check("reasoning", reasoning, str)
+    return effort
 
 
 def _check_permissions(permissions: object) -> object:
@@ -247,12 +274,14 @@ def _check_servers(servers: Sequence[McpServer]) -> tuple[McpServer, ...]:
     return tuple(servers)
 
 
-def _check_number(name: str, value: object, kind: type[int | float]) -> Any:
+def _check_number(name: str, value: object, kind: type[int | float], *, least: int = 0) -> Any:
     if value is None:
         return None
     fits = isinstance(value, int) if kind is int else isinstance(value, int | float)
-    if isinstance(value, bool) or not fits or value < 0:  # type: ignore[operator]  # a number here
-        msg = f"{name} is {'a whole' if kind is int else 'a'} number not below 0, not {value!r}"
+    # Written so that NaN, which is neither above nor below, does not fit.
+    if isinstance(value, bool) or not fits or not value >= least:  # type: ignore[operator]  # a number here
+        number = "a whole number" if kind is int else "a number"
+        msg = f"{name} is {number} not below {least}, not {value!r}"
         raise ConfigError(msg)
     return value
 

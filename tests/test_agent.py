@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
-from caw_core import Agent, Deadlines, PluginRegistry, ProviderInfo, Readiness, hookimpl
+from caw_core import Agent, Budget, Deadlines, PluginRegistry, ProviderInfo, Readiness, hookimpl
 from caw_core.errors import (
     ConfigError,
     DeadlineError,
@@ -522,3 +522,36 @@ def test_cwd_is_absolute_in_request_and_record(
 def test_native_is_the_support_of_an_option() -> None:
     assert NATIVE.support == "native"
     assert TextDelta(text="x").type == "text_delta"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"cwd": 5}, "cwd: a folder is a str or a Path, not int"),
+        ({"data_dir": 5}, "data_dir: a folder is"),
+        ({"additional_dirs": "/tmp"}, "additional_dirs is a list, not str"),
+        ({"additional_dirs": [5]}, "additional_dirs: a folder is"),
+        ({"mcp_servers": 5}, "mcp_servers is a list, not int"),
+        ({"options": 5}, "options is a Mapping, not int"),
+        ({"env": "A=1"}, "env is a Mapping, not str"),
+        ({"max_turns": 0}, "max_turns is a whole number not below 1, not 0"),
+        ({"temperature": float("nan")}, "temperature is a number not below 0, not nan"),
+    ],
+)
+def test_option_of_another_kind_is_refused_by_its_name(options: Any, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        Agent("echo", **options)
+
+
+@pytest.mark.parametrize("bound", [{"usd": float("nan")}, {"usd": "1"}, {"tokens": 1.5}])
+def test_budget_that_bounds_nothing_is_refused(bound: Any) -> None:
+    with pytest.raises(ConfigError, match="must be a"):
+        Budget(**bound)
+
+
+def test_permission_callback_that_is_a_coroutine_is_refused() -> None:
+    async def decide(_: object) -> bool:
+        return True
+
+    with pytest.raises(ConfigError, match="run_coroutine_threadsafe"):
+        Agent("echo", on_permission=decide)  # type: ignore[arg-type]  # that is what is refused

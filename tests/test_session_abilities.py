@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,7 +31,7 @@ from caw_core.errors import AuthError, ConfigError, UnsupportedError
 from caw_core.event_buffer import LIMIT
 from caw_core.events import Event, TextDelta, TextDone
 from caw_core.provider import NATIVE
-from tests.conftest import MemoryStorage
+from tests.conftest import MemoryStorage, Stage
 
 WAIT = 20.0
 ALL = frozenset(
@@ -370,3 +371,13 @@ def test_restriction_that_the_provider_cannot_keep_raises(
     for option in ({"tools": ToolGroup.READER}, {"permissions": "read-only"}):
         with pytest.raises(UnsupportedError, match="cannot honour"):
             Agent("plain", registry=registry, **option).start_session()  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("choice", [(5, None), ("", None), (None, 5), (None, "")])
+def test_model_that_is_no_name_is_refused_and_nothing_changes(stage: Stage, choice: Any) -> None:
+    model, reasoning = choice
+    agent = stage.agent(info={"capabilities": frozenset({"set_model"})})
+    with agent.start_session() as session:
+        with pytest.raises(ConfigError):
+            session.set_model(model, reasoning=reasoning)
+        assert (session.trajectory.model, session.trajectory.reasoning) == ("", "")

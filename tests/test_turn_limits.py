@@ -108,7 +108,7 @@ def test_budget_in_money_ends_a_turn_of_unknown_cost(stage: Stage) -> None:
 
 @pytest.mark.parametrize("bad", [{"tokens": 0}, {"usd": -1.0}, {"tokens": True}])
 def test_budget_that_is_none_is_refused(bad: dict[str, float]) -> None:
-    with pytest.raises(ConfigError, match="must be above 0"):
+    with pytest.raises(ConfigError, match="number above 0"):
         Budget(**bad)  # type: ignore[arg-type]
 
 

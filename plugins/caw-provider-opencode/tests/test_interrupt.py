@@ -110,3 +110,26 @@ def test_iteration_that_is_left_ends_the_turn(desk: Desk, model_server: ModelSer
 def _sleeps(seconds: str) -> bool:
     found = (process.info["cmdline"] or [] for process in psutil.process_iter(["cmdline"]))
     return any(line[:2] == ["sleep", seconds] for line in found)
+
+
+def test_prompt_that_is_interrupted_at_its_very_beginning_is_never_a_finished_turn(
+    desk: Desk, model_server: ModelServer
+) -> None:
+    model_server.respond(
+        lambda request: (
+            slow(reply(text("n e v e r")), seconds=60)
+            if request.last_user_text() == "go"
+            else reply(text("quick"))
+        )
+    )
+    session = desk.start()
+    for number in range(12):
+        assert list(session.prompt(Prompt(text="before")))[-1] == TurnEnded(stop_reason="end_turn")
+        events = session.prompt(Prompt(text="go"))
+        # Somewhere between opencode's taking the prompt and its beginning with it.
+        timer = threading.Timer(0.01 + number / 1000, session.interrupt)
+        timer.start()
+        assert list(events)[-1] == TurnEnded(stop_reason="cancelled")
+        timer.join()
+    session.close()
+    model_server.clear()

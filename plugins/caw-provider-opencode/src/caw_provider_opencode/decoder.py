@@ -170,6 +170,11 @@ class TurnDecoder:
         answer = self._answers.get(message_id)
         return answer is not None and answer.completed
 
+    def is_earlier(self, message: JSON) -> bool:
+        """Whether a message, as the history has it, is of an earlier turn."""
+        created = number(mapping(mapping(message, "info"), "time"), "created")
+        return created is not None and created < self._since
+
     @property
     def sessions(self) -> set[str]:
         """The ids of the session and of the subagents that were at work in this turn."""

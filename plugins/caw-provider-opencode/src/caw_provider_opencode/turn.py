@@ -13,7 +13,7 @@ import attrs
 from caw_core.errors import CawError, ProcessError, ProviderError, TurnInterruptedError
 from caw_core.events import Event, RawOutput, Retrying, StructuredDone, TurnEnded
 from caw_core.json_fields import mapping, objects, text
-from caw_provider_opencode.client import Answer, PendingCall, route
+from caw_provider_opencode.client import OK, Answer, PendingCall, route
 from caw_provider_opencode.conversations import lost
 from caw_provider_opencode.decoder import TurnDecoder
 from caw_provider_opencode.errors import (
@@ -44,6 +44,10 @@ _EVENTS_SECONDS: Final = 2.0
 
 _HISTORY_SECONDS: Final = 30.0
 _NO_FORM: Final = "StructuredOutputError"
+
+_NOTHING: Final = Answer(OK, {})
+"""The answer to a prompt that opencode was made to abort before it had begun with it; what it says
+then is the last message of the turn before (1.18.33, observed)."""
 
 
 class _Closed:
@@ -254,6 +258,8 @@ class RunningTurn:
             return False
         if not self._answer.ok:
             return bool(decoder.error)
+        if self._answer is _NOTHING:
+            return True
         return decoder.is_complete(text(mapping(self._answer.data, "info"), "id"))
 
     def _take(
@@ -266,7 +272,8 @@ class RunningTurn:
             case Message():
                 yield from self._message_events(what, live, decoder)
             case Answer():
-                self._answer, self._answered_at = later(self._answer, what), time.monotonic()
+                answer = _NOTHING if decoder.is_earlier(what.data) else what
+                self._answer, self._answered_at = later(self._answer, answer), time.monotonic()
             case _Missed():
                 yield from self._catch_up(live, decoder)
             case _Failed(error):
