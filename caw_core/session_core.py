@@ -6,6 +6,7 @@ import atexit
 import bisect
 import contextlib
 import logging
+import os
 import threading
 import time
 import weakref
@@ -95,6 +96,7 @@ class SessionCore:
         leases: Sequence[Lease],
         redactor: Redactor,
     ) -> None:
+        self._pid = os.getpid()
         self._redactor = redactor
         self.opener = opener
         self.plugins = plugins
@@ -228,6 +230,10 @@ class SessionCore:
         Raises:
             PersistError: something could not be stored; everything else has been done.
         """
+        if self._is_of_parent():
+            # The agent and the record are the parent's, which goes on with them.
+            self.ended = True
+            return
         with self._ending:
             if self.ended:
                 return
@@ -276,7 +282,18 @@ class SessionCore:
             raise UnsupportedError(msg, provider=provider, options=(capability,))
 
     def check_prompt(self, prompt: object) -> Prompt:
-        """Return *prompt* as a `Prompt` that the provider can take, or raise `ConfigError`."""
+        """Return *prompt* as a `Prompt` that the provider can take.
+
+        Raises:
+            ConfigError: it cannot.
+            SessionStateError: this process is a fork of the session's.
+        """
+        if self._is_of_parent():
+            msg = (
+                f"the session belongs to process {self._pid}, and this is a fork of it: open a "
+                "session here, or end that one there and resume it here by its handle"
+            )
+            raise SessionStateError(msg)
         if isinstance(prompt, str):
             prompt = Prompt(text=prompt)
         if not isinstance(prompt, Prompt):
@@ -293,6 +310,9 @@ class SessionCore:
         for item in prompt.attachments:
             self.need("images" if item.is_image else "files")
         return prompt
+
+    def _is_of_parent(self) -> bool:
+        return os.getpid() != self._pid
 
     def _reopen(self, key: str) -> ProviderSession:
         return self.opener.reopen(self.request, key, self.trajectory)

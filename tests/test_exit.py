@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -68,3 +69,33 @@ for _ in range(200):
         check=False,
     )
     assert (result.stdout, result.stderr) == ("1\n", "")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system cannot fork")
+def test_fork_of_the_host_leaves_the_session_to_its_parent(tmp_path: Path) -> None:
+    # The child leaves as an ordinary program does, with all that is done at its exit.
+    fork = """
+import os
+from caw_core.errors import SessionStateError
+
+session.send("one")
+pid = os.fork()
+if not pid:
+    try:
+        session.send("from the fork")
+    except SessionStateError as error:
+        print(error)
+    session.end()
+    sys.exit(0)
+os.waitpid(pid, 0)
+print(session.send("two").result)
+session.end()
+"""
+    program = [sys.executable, "-W", "ignore", "-c", BEGIN + fork, str(tmp_path)]
+    result = subprocess.run(program, capture_output=True, text=True, timeout=60, check=False)
+    assert result.stderr == ""
+    refused, answered = result.stdout.splitlines()
+    assert refused.startswith("the session belongs to process ")
+    assert answered == "echo: two"
+    record = json.loads((tmp_path / "sessions/s1/trajectory.json").read_text())
+    assert [turn["input"] for turn in record["turns"]] == ["one", "two"]
