@@ -62,7 +62,8 @@ class ExecSession:
         why = reason.rstrip(".")
         self._notice = (
             f"{why}. codex exec is used: text comes whole, nobody is asked for permission, "
-            "and nothing can be said into a running turn"
+            "nothing can be said into a running turn, and what it used is known only at its end, "
+            "so max_turns and a budget do not stop it in its middle"
         )
         self._thread_id = thread_id
         self._total: UsageStats | None = None if thread_id else UsageStats()
