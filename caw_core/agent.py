@@ -12,13 +12,11 @@ from caw_core.errors import ConfigError, NotResumableError, ResumeHandleError
 from caw_core.handles import (
     ResumeHandle,
     check_resume_key,
-    check_session_id,
     is_session_id,
     looks_like_handle,
 )
 from caw_core.health import Health, probe
 from caw_core.opening import SessionOpener
-from caw_core.plugin_check import check_plugin
 from caw_core.plugins import AgentPlugins, RecordPlugins
 from caw_core.provider import NativeSession, ProviderInfo, Readiness
 from caw_core.redaction import LogGuard
@@ -26,6 +24,7 @@ from caw_core.registry import PluginRegistry, default_registry
 from caw_core.selection import choose_provider
 from caw_core.session import Session
 from caw_core.settings import AgentOptions, Settings
+from caw_core.store import Store, named_storage
 from caw_core.trajectory import Trajectory
 from caw_core.twins import call_in_thread, call_or_discard
 
@@ -71,7 +70,12 @@ class Agent:
             on in the same turn; default yes, unless ``CAW_AUTOWAIT=0``.
         deadlines: how long things may take.
         options: options of this provider alone; `ProviderInfo.extra_options` names them.
-        keep_raw: keep the agent's raw output with each turn.
+        keep_raw: keep the agent's raw output with each turn, all of it.
+        keep_output: how many characters of the agent's output a turn keeps, about, in memory and
+            in the record; at least 10,000; default all. When there is more, older blocks lose
+            their middle and then go, a long text or output keeps its beginning and end, and
+            ``extra["left_out"]`` of the block or the turn says how much. A stream's reader gets
+            every event in full.
         strict: raise before anything is started if the provider cannot honour an option; otherwise
             such an option is named in a notice and in `Turn.options`.
         registry: where to find plugins; default those installed and registered.
@@ -116,15 +120,12 @@ class Agent:
 
     @functools.cached_property
     def _records(self) -> tuple[list[tuple[str, object]], list[tuple[str, object]]]:
-        storages = [self._storage(item) for item in self._settings.storage]
+        storages = [named_storage(self._registry, item) for item in self._settings.storage]
         return storages, self._registry.load_observers()
 
-    def _storage(self, item: object) -> tuple[str, object]:
-        if isinstance(item, str):
-            return item.partition(":")[0], self._registry.load_storage(item)
-        name = type(item).__name__
-        check_plugin(item, name=name, kind="storage")
-        return name, item
+    @functools.cached_property
+    def _store(self) -> Store:
+        return Store.of(RecordPlugins(*self._records))
 
     @functools.cached_property
     def _plugins(self) -> AgentPlugins:
@@ -323,7 +324,7 @@ class Agent:
         Raises:
             StorageError: a storage could not tell.
         """
-        return RecordPlugins(*self._records).load_trajectory(check_session_id(session_id))
+        return self._store.load(session_id)
 
     async def load_trajectory_async(self, session_id: str) -> Trajectory | None:
         """Do as `load_trajectory`."""
@@ -350,7 +351,7 @@ class Agent:
         return handle, handle.session_id
 
     def _stored(self, session_id: str) -> Trajectory:
-        record = RecordPlugins(*self._records).load_trajectory(session_id)
+        record = self._store.load(session_id)
         if record is None:
             problem = f"no storage has a session {session_id!r}"
             raise ResumeHandleError(problem)

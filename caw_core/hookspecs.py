@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from caw_core.interactive import InteractiveRequest, InteractiveResult
@@ -40,7 +40,15 @@ if TYPE_CHECKING:
         ResumeRequest,
         StartRequest,
     )
-    from caw_core.storage import Lease, SessionPage, SessionQuery
+    from caw_core.storage import (
+        Lease,
+        LiveEvent,
+        SearchPage,
+        SearchQuery,
+        SessionPage,
+        SessionQuery,
+        TurnRange,
+    )
     from caw_core.trajectory import SessionInfo, Trajectory, Turn
     from caw_core.usage import Price, UsageStats
 
@@ -194,10 +202,16 @@ class StorageSpecs:
         """
 
     @hookspec(firstresult=True)
-    def load_trajectory(self, session_id: str) -> Trajectory | None:
+    def load_trajectory(
+        self,
+        session_id: str,
+        turns: TurnRange | None = None,
+    ) -> Trajectory | None:
         """Read a session's record.
 
         :param session_id: a checked id.
+        :param turns: which turns are wanted; None for all. A storage that takes this argument reads
+            no others; from one that does not, the core takes the whole record and cuts it.
         :return: the record, or None if this storage certainly has no such session; the next
             storage is then asked. A turn that was never finished comes back as ``unknown``.
         :raises StorageError: whenever that is not certain. A storage that is down must never look
@@ -209,9 +223,69 @@ class StorageSpecs:
     def list_sessions(self, query: SessionQuery) -> SessionPage | None:
         """List sessions, newest first, without reading their turns.
 
-        :param query: filter and page.
+        `caw_core.listing` has what storages share: titles, cursors, and a filter for those that
+        cannot ask a database.
+
+        :param query: filter and page; the filter counts before the limit does.
         :return: one page; None if this storage cannot list.
         :raises ConfigError: the cursor is not one of this storage's.
+        """
+
+    @hookspec(firstresult=True)
+    def search_sessions(self, query: SearchQuery) -> SearchPage | None:
+        """Find turns by words in their prompt and in what the agent wrote for the user.
+
+        :param query: the words and the page.
+        :return: one page; None if this storage cannot search. Without this hook the core looks
+            through the records itself, newest session first.
+        :raises ConfigError: the cursor is not one of this storage's.
+        """
+
+    @hookspec
+    def share_turns(self, session: SessionInfo, parent_id: str, stop: int) -> bool | None:
+        """Let a session that was just made begin with the turns of another, without copying them.
+
+        Called under the new session's lease, before its first turn, where a session is forked. The
+        new one keeps these turns whatever becomes of the other one, also when that is deleted.
+
+        :param session: the head of the new session's record.
+        :param parent_id: whose turns they are.
+        :param stop: those with an index below it, all of which have ended.
+        :return: True if the new record has them now. Otherwise, and without this hook, the core
+            stores them one by one.
+        """
+
+    @hookspec
+    def publish_events(self, session_id: str, events: Sequence[LiveEvent]) -> None:
+        """Let other processes see what a running session does.
+
+        Called in a thread of its own, a few times a second at most, with what has happened since.
+        Nothing here is kept for good: the record is what `persist_turn` makes. It is enough to hold
+        the last thousand or so events of a session, and the last few of one that has ended, for
+        those who were about to read them: at least for some seconds, at most 64 KiB of them.
+
+        :param session_id: the session, whose lease this process holds.
+        :param events: in order; each follows what was published before, unless some were left out
+            because storing them took too long.
+        :raises Exception: anything; it is logged, and the turn goes on.
+        """
+
+    @hookspec(firstresult=True)
+    def read_events(
+        self,
+        session_id: str,
+        after: str,
+        limit: int,
+        wait_seconds: float,
+    ) -> Sequence[LiveEvent] | None:
+        """Read what `publish_events` was given, by this process or another one.
+
+        :param session_id: the session; nothing need be known of it yet.
+        :param after: the `LiveEvent.cursor` after which to begin; ``""`` for the oldest one held.
+        :param limit: how many at most.
+        :param wait_seconds: how long to wait for the first one if there is none yet; 0 not at all.
+            Returning earlier without any is allowed.
+        :return: in order, empty if there are none; None if this storage publishes nothing.
         """
 
     @hookspec
@@ -225,7 +299,12 @@ class StorageSpecs:
     def lease_session(self, session_id: str) -> Lease | None:
         """Take the right to write a session; asked of every storage before a session opens.
 
-        :return: the lease; None if this storage has no leases.
+        The storage remembers what it gave: a write by this plugin is checked against that lease's
+        token, in the same atomic step, and refused with `SessionBusyError` if another one was given
+        since. Whoever writes without a lease takes one for that write.
+
+        :return: a `caw_core.storage.Lease`, or an `caw_core.storage.ExpiringLease`, which the core
+            renews; None if this storage has no leases.
         :raises SessionBusyError: somebody else holds it.
         """
 

@@ -13,6 +13,7 @@ from caw_core.bounded import call_within
 from caw_core.clock import utc_now
 from caw_core.errors import ConfigError, PersistError, ProviderError, UnsupportedError
 from caw_core.handles import check_new_session_id, new_session_id
+from caw_core.leases import SessionLeases
 from caw_core.permissions import PermissionDesk
 from caw_core.provider import ForkableSession, ResumeRequest, StartRequest
 from caw_core.redaction import Redactor, session_secrets
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from caw_core.plugins import AgentPlugins
     from caw_core.provider import NativeSession, ProviderSession
     from caw_core.settings import Settings
-    from caw_core.storage import Lease
     from caw_core.trajectory import Turn
 
 
@@ -124,16 +124,16 @@ class SessionOpener:
                 return plugins.resume_session(_resume_request(request, new_id, record))
 
             core = self._open(info, history.turns, request, leases, ask)
-        return _with_history_stored(core)
+        # With several storages, one of them may lack turns of a session that was resumed.
+        return _with_history_stored(core, parent if len(plugins.storages) == 1 else None)
 
     @contextlib.contextmanager
-    def _leased(self, session_id: str) -> Iterator[Sequence[Lease]]:
-        leases = self._plugins.lease_session(session_id)
+    def _leased(self, session_id: str) -> Iterator[SessionLeases]:
+        leases = SessionLeases(session_id, self._plugins.lease_session(session_id))
         try:
             yield leases
         except BaseException:
-            for lease in leases:
-                lease.release()
+            leases.release()
             raise
 
     def _refuse_existing(self, session_id: str | None) -> None:
@@ -167,7 +167,7 @@ class SessionOpener:
         info: SessionInfo,
         turns: Sequence[Turn],
         request: StartRequest,
-        leases: Sequence[Lease],
+        leases: SessionLeases,
         ask: Callable[[], ProviderSession],
     ) -> SessionCore:
         options = self._settings.resolve(self._plugins.info)
@@ -212,9 +212,13 @@ class SessionOpener:
             raise
 
 
-def _with_history_stored(core: SessionCore) -> Session:
-    for turn in core.trajectory.turns:
-        core.recorder.record_turn(core.info, turn)
+def _with_history_stored(core: SessionCore, parent: SessionCore | None = None) -> Session:
+    before = (parent.recorder, parent.info.session_id) if parent else ()
+    try:
+        core.recorder.record_history(core.info, core.trajectory.turns, *before)
+    except PersistError:
+        core.end_unattended()
+        raise
     return Session(core)
 
 

@@ -6,12 +6,14 @@ import functools
 import logging
 from typing import TYPE_CHECKING, Any, cast
 
+import attrs
 import pluggy
 
 from caw_core.errors import PluginInvalidError, StorageError, UnsupportedError
 from caw_core.hookspecs import PROJECT_NAME, StorageSpecs
 from caw_core.plugin_check import SPECS, implementations, is_wrapper
 from caw_core.provider import ProviderSession, Readiness
+from caw_core.storage import TurnRange
 from caw_core.usage import Price
 
 if TYPE_CHECKING:
@@ -20,7 +22,14 @@ if TYPE_CHECKING:
 
     from caw_core.interactive import InteractiveRequest, InteractiveResult
     from caw_core.provider import NativeSession, ProviderInfo, ResumeRequest, StartRequest
-    from caw_core.storage import Lease, SessionPage, SessionQuery
+    from caw_core.storage import (
+        Lease,
+        LiveEvent,
+        SearchPage,
+        SearchQuery,
+        SessionPage,
+        SessionQuery,
+    )
     from caw_core.trajectory import SessionInfo, Trajectory, Turn
     from caw_core.usage import UsageStats
 
@@ -30,10 +39,21 @@ log = logging.getLogger("caw.plugins")
 class Sink:
     """One storage or listening observer, called without the others but inside the wrappers."""
 
-    def __init__(self, name: str, manager: pluggy.PluginManager, others: list[object]) -> None:
+    def __init__(
+        self,
+        name: str,
+        plugin: object,
+        manager: pluggy.PluginManager,
+        others: list[object],
+    ) -> None:
         self.name = name
+        self._plugin = plugin
         self._manager = manager
         self._others = others
+
+    def has(self, hook: str) -> bool:
+        """Tell whether this sink itself implements a hook."""
+        return any(name == hook for name, _ in implementations(self._plugin))
 
     def call(self, hook: str, **arguments: Any) -> Any:
         """Call one hook of this sink alone."""
@@ -80,12 +100,17 @@ class RecordPlugins:
 
         def sinks(plugins: Sequence[tuple[str, object]]) -> list[Sink]:
             return [
-                Sink(name, manager, [other for other in alone if other is not plugin])
+                Sink(name, plugin, manager, [other for other in alone if other is not plugin])
                 for name, plugin in plugins
             ]
 
         self.storages = sinks(storages)
         self.listeners = sinks(listeners)
+
+    @functools.cached_property
+    def publishes(self) -> bool:
+        """Whether some storage tells other processes of events."""
+        return any(sink.has("publish_events") for sink in self.storages)
 
     @property
     def sinks(self) -> list[Sink]:
@@ -102,13 +127,24 @@ class RecordPlugins:
         """Hand the head of a record to one sink."""
         sink.call("persist_session", session=session)
 
-    def load_trajectory(self, session_id: str) -> Trajectory | None:
+    def load_trajectory(
+        self,
+        session_id: str,
+        turns: TurnRange | None = None,
+    ) -> Trajectory | None:
         """Ask the storages in order; the first one that has the session answers."""
         for sink in self.storages:
-            found = self._ask(sink, "load_trajectory", session_id=session_id)
+            found: Trajectory | None = self._ask(
+                sink, "load_trajectory", session_id=session_id, turns=turns
+            )
             if found is not None:
-                return cast("Trajectory", found)
+                return found if turns is None else attrs.evolve(found, turns=turns.of(found.turns))
         return None
+
+    def has(self, sink: Sink, session_id: str) -> bool:
+        """Tell whether one storage has a session."""
+        nothing = TurnRange(last=0)
+        return bool(self._ask(sink, "load_trajectory", session_id=session_id, turns=nothing))
 
     def list_sessions(self, query: SessionQuery) -> SessionPage | None:
         """Ask the first storage that can list."""
@@ -116,6 +152,45 @@ class RecordPlugins:
             page = self._ask(sink, "list_sessions", query=query)
             if page is not None:
                 return cast("SessionPage", page)
+        return None
+
+    def search_sessions(self, query: SearchQuery) -> SearchPage | None:
+        """Ask the first storage that can search."""
+        for sink in self.storages:
+            page = self._ask(sink, "search_sessions", query=query)
+            if page is not None:
+                return cast("SearchPage", page)
+        return None
+
+    def share_turns(self, sink: Sink, session: SessionInfo, parent_id: str, stop: int) -> bool:
+        """Have one storage begin a record with another's turns; tell whether it did."""
+        answers = self._ask(sink, "share_turns", session=session, parent_id=parent_id, stop=stop)
+        return any(answers)
+
+    def publish_events(self, session_id: str, events: Sequence[LiveEvent]) -> None:
+        """Hand events of a running session to every storage that publishes them."""
+        for sink in self.storages:
+            self._ask(sink, "publish_events", session_id=session_id, events=events)
+
+    def read_events(
+        self,
+        session_id: str,
+        after: str,
+        limit: int,
+        wait_seconds: float,
+    ) -> Sequence[LiveEvent] | None:
+        """Ask the first storage that publishes events."""
+        for sink in self.storages:
+            found = self._ask(
+                sink,
+                "read_events",
+                session_id=session_id,
+                after=after,
+                limit=limit,
+                wait_seconds=wait_seconds,
+            )
+            if found is not None:
+                return cast("Sequence[LiveEvent]", found)
         return None
 
     def delete_session(self, session_id: str) -> bool:

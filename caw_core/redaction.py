@@ -68,6 +68,18 @@ class Redactor:
                 text = text.replace(form, REDACTED)
         return text
 
+    def certain_length(self, text: str) -> int:
+        """Return how much of a text that still grows cannot be the beginning of a secret.
+
+        Where a secret has begun at the end of *text*, it ends before that.
+        """
+        longest = max((len(form) for form in self._forms), default=0)
+        for start in range(max(0, len(text) - longest + 1), len(text)):
+            rest = text[start:]
+            if any(form.startswith(rest) for form in self._forms):
+                return start
+        return len(text)
+
     def value(self, value: _T) -> _T:
         """Return *value* with all its texts, however deep, without secrets.
 

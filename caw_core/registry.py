@@ -204,6 +204,9 @@ class PluginRegistry:
     def load_storage(self, url: str) -> object:
         """Return the storage for *url*; its scheme is the storage's name.
 
+        A scheme with a plus, as in ``encrypt+sqlite:///sessions.db``, is for the plugin named first,
+        which goes around the storage that the rest names.
+
         Raises:
             UnknownStorageError: nothing installed answers to the scheme.
             ConfigError: the URL has no scheme, or the storage does not understand it.
@@ -212,6 +215,7 @@ class PluginRegistry:
         if not colon or not scheme:
             msg = f"a storage is given as a URL such as 'jsonl:///folder', not {url!r}"
             raise ConfigError(msg)
+        scheme = scheme.partition("+")[0]
         entry = self._entry("storage", scheme)
         factory = self._load_entry("storage", entry)
         if not callable(factory):

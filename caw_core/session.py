@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import attrs
 
-from caw_core.errors import ConfigError, SessionStateError
-from caw_core.handles import ResumeHandle
+from caw_core.errors import ConfigError
+from caw_core.session_record import SessionRecord
 from caw_core.settings import check_model, check_reasoning, tier_model
 from caw_core.steering import SteerReceipt
 from caw_core.stream import TurnStream, wait_for, wait_for_async
@@ -21,83 +21,28 @@ from caw_core.twins import call_in_thread, call_or_discard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
 
     from caw_core.provider import ModelInfo, Prompt
-    from caw_core.session_core import SessionCore
     from caw_core.structured import StructuredAnswer
-    from caw_core.trajectory import ResolvedOption, SessionInfo, Trajectory, Turn
+    from caw_core.trajectory import ResolvedOption, Trajectory, Turn
 
 
 log = logging.getLogger("caw.session")
 
 
-class Session:
+class Session(SessionRecord):
     """One conversation. Made by `caw_core.Agent.start_session` and `resume_session`.
 
     Turns run one after another, in the order in which they were asked for, from any thread and
     any event loop. Use the session as a context manager, or call `end`.
     """
 
-    def __init__(self, core: SessionCore) -> None:
-        self._core = core
-
     # --------------------------------------------------------------------------- what it is
-
-    @property
-    def session_id(self) -> str:
-        """Caw's id of the session."""
-        return self._core.info.session_id
-
-    @property
-    def provider(self) -> str:
-        """The provider's canonical name."""
-        return self._core.info.provider
-
-    @property
-    def metadata(self) -> Mapping[str, Any]:
-        """The caller's own data in the record."""
-        return self._core.info.metadata
-
-    @property
-    def info(self) -> SessionInfo:
-        """The head of the record, as it is now."""
-        return self._core.info
 
     @property
     def options(self) -> tuple[ResolvedOption, ...]:
         """How the provider treats each option that the agent was given."""
         return self._core.options
-
-    @property
-    def trajectory(self) -> Trajectory:
-        """The record so far, the running turn included. Available during the session and after."""
-        return self._core.trajectory
-
-    @property
-    def resume_handle(self) -> str:
-        """The string by which another process continues this session. Keep it like a password.
-
-        Raises:
-            SessionStateError: the agent has not given its key yet; send a message first.
-        """
-        key = self._core.link.resume_key
-        if not key:
-            msg = (
-                f"there is no resume handle yet: {self.provider} gives its key with the first "
-                "turn. Send at least one message first."
-            )
-            raise SessionStateError(msg)
-        return ResumeHandle(
-            provider=self.provider,
-            session_id=self.session_id,
-            resume_key=key,
-        ).encode()
-
-    @property
-    def session_dir(self) -> Path | None:
-        """The folder that holds the record; None without a storage that keeps one."""
-        return self._core.plugins.session_dir(self.session_id)
 
     @property
     def ended(self) -> bool:
@@ -330,18 +275,6 @@ class Session:
     async def end_async(self) -> Trajectory:
         """Do as `end`."""
         return await call_in_thread(self.end)
-
-    def flush(self) -> None:
-        """Try again to store what a storage did not take before.
-
-        Raises:
-            PersistError: it still does not; nothing is lost, try later.
-        """
-        self._core.recorder.flush(self._core.info)
-
-    async def flush_async(self) -> None:
-        """Do as `flush`."""
-        await call_in_thread(self.flush)
 
     def __enter__(self) -> Self:
         return self

@@ -174,6 +174,7 @@ class SessionInfo:
         forked_from: the id of the session whose history this one began with, ``""`` for none.
         resume_key: what the agent needs to continue; a secret, so it is not part of ``repr``.
         metadata: the caller's own data, JSON-ready.
+        tags: the caller's own words to find it by.
     """
 
     session_id: str
@@ -188,6 +189,7 @@ class SessionInfo:
     forked_from: str = ""
     resume_key: str | None = attrs.field(default=None, repr=False)
     metadata: Mapping[str, JSON] = attrs.field(factory=dict)
+    tags: tuple[str, ...] = ()
     extra: Mapping[str, JSON] = frozen_extra()
 
 
