@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from caw_core.session import Session
     from caw_core.steering import SteerReceipt
     from caw_core.stream import TurnStream
+    from caw_core.store import Store
     from caw_core.structured import StructuredAnswer
     from caw_core.tools import ModelTier, ToolGroup
     from caw_core.trajectory import SessionInfo, Trajectory, Turn
@@ -84,6 +85,7 @@ __all__ = [
     "StartRequest",
     "SteerBlock",
     "SteerReceipt",
+    "Store",
     "StructuredAnswer",
     "TextBlock",
     "ThinkingBlock",
@@ -147,6 +149,7 @@ _HOMES = {
     ),
     "session": ("Session",),
     "steering": ("SteerReceipt",),
+    "store": ("Store",),
     "stream": ("TurnStream",),
     "structured": ("StructuredAnswer",),
     "tools": (

@@ -55,6 +55,10 @@ class Agent:
         data_dir: a folder for records; the same as ``storage="jsonl:///that/folder"``.
         storage: a storage URL, a storage plugin, or a sequence of these. A record is read from the
             first one that has it and written to all.
+        mirrors: storages as for ``storage``, which are written too, behind the turns: they may lag
+            or be down, and are never read; ``caw sessions repair`` gives them what they lack.
+        storage_retry: how often a storage that fails is asked again, see
+            `caw_core.storage_retry.StorageRetry`.
         metadata: your own data for the record; JSON-ready.
         permissions: what the agent may do without asking: ``"read-only"``, ``"ask"``,
             ``"auto-edit"`` or ``"full"``; see `caw_core.provider.Permissions`.
@@ -97,6 +101,9 @@ class Agent:
         ):
             msg = f"provider is a name, several names or None, not {provider!r}"
             raise ConfigError(msg)
+        if registry is not None and not isinstance(registry, PluginRegistry):
+            msg = f"registry is a PluginRegistry, not {type(registry).__name__}"
+            raise ConfigError(msg)
         self._registry = registry or default_registry()
         self._wanted = provider
         self._by_provider: dict[str, AgentPlugins] = {}
@@ -119,13 +126,18 @@ class Agent:
         return f"Agent({chosen!r}{facts})"
 
     @functools.cached_property
-    def _records(self) -> tuple[list[tuple[str, object]], list[tuple[str, object]]]:
-        storages = [named_storage(self._registry, item) for item in self._settings.storage]
-        return storages, self._registry.load_observers()
+    def _records(self) -> dict[str, Any]:
+        settings = self._settings
+        return {
+            "storages": [named_storage(self._registry, item) for item in settings.storage],
+            "mirrors": [named_storage(self._registry, item) for item in settings.mirrors],
+            "observers": self._registry.load_observers(),
+            "retry": settings.storage_retry,
+        }
 
     @functools.cached_property
     def _store(self) -> Store:
-        return Store.of(RecordPlugins(*self._records))
+        return Store.of(RecordPlugins(**self._records))
 
     @functools.cached_property
     def _plugins(self) -> AgentPlugins:
@@ -135,7 +147,7 @@ class Agent:
             self._settings.given.get("env", {}),
             self._settings.extra,
         )
-        plugins = AgentPlugins(choice.name, choice.plugin, *self._records)
+        plugins = AgentPlugins(choice.name, choice.plugin, **self._records)
         self._by_provider[choice.name] = plugins
         return plugins
 
@@ -147,7 +159,7 @@ class Agent:
             if plugins.answers_to(provider):
                 return plugins
         plugin = self._registry.load_provider(provider)
-        self._by_provider[provider] = AgentPlugins(provider, plugin, *self._records)
+        self._by_provider[provider] = AgentPlugins(provider, plugin, **self._records)
         return self._by_provider[provider]
 
     @property

@@ -14,6 +14,7 @@ from caw_core.hookspecs import PROJECT_NAME, StorageSpecs
 from caw_core.plugin_check import SPECS, implementations, is_wrapper
 from caw_core.provider import ProviderSession, Readiness
 from caw_core.storage import TurnRange
+from caw_core.storage_retry import ONCE, StorageRetry
 from caw_core.usage import Price
 
 if TYPE_CHECKING:
@@ -68,6 +69,8 @@ class RecordPlugins:
         storages: name and plugin of each storage, the first one being asked first.
         observers: name and plugin of each observer.
         provider: the provider that shares the plugin manager, by name and plugin, if any.
+        mirrors: name and plugin of storages that are written too and never read, and may lag.
+        retry: how often a storage that fails is asked again.
     """
 
     def __init__(
@@ -75,6 +78,9 @@ class RecordPlugins:
         storages: Sequence[tuple[str, object]] = (),
         observers: Sequence[tuple[str, object]] = (),
         provider: tuple[str, object] | None = None,
+        *,
+        mirrors: Sequence[tuple[str, object]] = (),
+        retry: StorageRetry = ONCE,
     ) -> None:
         manager = pluggy.PluginManager(PROJECT_NAME)
         for specs in SPECS:
@@ -82,6 +88,7 @@ class RecordPlugins:
         named = [
             *([(f"provider:{provider[0]}", provider[1])] if provider else ()),
             *((f"storage:{place}:{name}", plugin) for place, (name, plugin) in enumerate(storages)),
+            *((f"mirror:{place}:{name}", plugin) for place, (name, plugin) in enumerate(mirrors)),
         ]
         # An observer may wrap or answer some hooks and listen to others. What wraps or answers is
         # inside every call, what listens is called by itself, so each part is a plugin of its own.
@@ -96,7 +103,8 @@ class RecordPlugins:
             manager.register(plugin, name=name)
         manager.check_pending()
         self._hook = manager.hook
-        alone = [plugin for _, plugin in (*([provider] if provider else ()), *storages, *listeners)]
+        apart = (*([provider] if provider else ()), *storages, *mirrors, *listeners)
+        alone = [plugin for _, plugin in apart]
 
         def sinks(plugins: Sequence[tuple[str, object]]) -> list[Sink]:
             return [
@@ -104,7 +112,9 @@ class RecordPlugins:
                 for name, plugin in plugins
             ]
 
+        self.retry = retry
         self.storages = sinks(storages)
+        self.mirrors = sinks(mirrors)
         self.listeners = sinks(listeners)
 
     @functools.cached_property
@@ -114,7 +124,7 @@ class RecordPlugins:
 
     @property
     def sinks(self) -> list[Sink]:
-        """Everybody who is told of turns: the storages in order, then the observers."""
+        """Everybody who is told of turns at once: the storages in order, then the observers."""
         return [*self.storages, *self.listeners]
 
     @staticmethod
@@ -170,7 +180,8 @@ class RecordPlugins:
     def publish_events(self, session_id: str, events: Sequence[LiveEvent]) -> None:
         """Hand events of a running session to every storage that publishes them."""
         for sink in self.storages:
-            self._ask(sink, "publish_events", session_id=session_id, events=events)
+            # Not tried again: what happens next is published anyway.
+            sink.call("publish_events", session_id=session_id, events=events)
 
     def read_events(
         self,
@@ -221,11 +232,10 @@ class RecordPlugins:
             raise
         return leases
 
-    @staticmethod
-    def _ask(sink: Sink, hook: str, **arguments: Any) -> Any:
+    def _ask(self, sink: Sink, hook: str, **arguments: Any) -> Any:
         try:
-            return sink.call(hook, **arguments)
-        except (OSError, TimeoutError) as error:
+            return self.retry.call(lambda _: sink.call(hook, **arguments))
+        except OSError as error:
             # Whatever a driver raises, the caller must not mistake it for an absent session.
             msg = f"storage {sink.name!r} failed in {hook}: {error}"
             raise StorageError(msg) from error
@@ -239,6 +249,8 @@ class AgentPlugins(RecordPlugins):
         provider: the provider plugin.
         storages: as for `RecordPlugins`.
         observers: as for `RecordPlugins`.
+        mirrors: as for `RecordPlugins`.
+        retry: as for `RecordPlugins`.
     """
 
     def __init__(
@@ -247,8 +259,13 @@ class AgentPlugins(RecordPlugins):
         provider: object,
         storages: Sequence[tuple[str, object]] = (),
         observers: Sequence[tuple[str, object]] = (),
+        *,
+        mirrors: Sequence[tuple[str, object]] = (),
+        retry: StorageRetry = ONCE,
     ) -> None:
-        super().__init__(storages, observers, (provider_name, provider))
+        super().__init__(
+            storages, observers, (provider_name, provider), mirrors=mirrors, retry=retry
+        )
         self.provider_name = provider_name
         self._pricing_failed = False
 

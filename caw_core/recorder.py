@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 import attrs
 
 from caw_core.errors import PersistError
+from caw_core.mirrors import Mirrors
+from caw_core.storage_retry import ONCE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from caw_core.blocks import Block
     from caw_core.plugins import AgentPlugins, Sink
@@ -37,6 +39,7 @@ class Recorder:
         self._redactor = redactor
         self._redacted: list[tuple[Block, Block]] = []
         self._sinks = plugins.sinks
+        self._mirrors = Mirrors(plugins)
         # Held while a sink works, so that no older state is written after a newer one.
         self._lock = threading.RLock()
         self._pending: dict[tuple[Sink, int], tuple[Turn, int]] = {}
@@ -45,13 +48,14 @@ class Recorder:
     @property
     def active(self) -> bool:
         """Whether anybody listens."""
-        return bool(self._sinks)
+        return bool(self._sinks or self._plugins.mirrors)
 
     @property
     def pending_turns(self) -> tuple[int, ...]:
         """The indices of the turns that some sink does not have yet."""
         with self._lock:
-            return tuple(sorted({index for _, index in self._pending}))
+            behind = self._mirrors.pending_turns
+            return tuple(sorted({index for _, index in self._pending} | behind))
 
     def record_turn(self, session: SessionInfo, turn: Turn) -> None:
         """Give *turn* to every sink.
@@ -62,8 +66,53 @@ class Recorder:
         with self._lock:
             turn = self._without_secrets(turn)
             failures = _some(self._try_in_order(sink, session, turn) for sink in self._sinks)
-        if failures and turn.status != "running":
+        if turn.status == "running":
+            return
+        self._mirrors.put(session, turn)
+        if failures:
             raise self._error(f"turn {turn.index} was not stored everywhere", failures, turn)
+
+    def record_history(
+        self,
+        session: SessionInfo,
+        turns: Sequence[Turn],
+        parent: Recorder | None = None,
+        parent_id: str = "",
+    ) -> None:
+        """Give a session that begins with *turns* its history.
+
+        Args:
+            session: the head of the new record.
+            turns: what it begins with; all of them have ended.
+            parent: the recorder of the session whose turns they are, where there is one.
+            parent_id: that session's id.
+
+        Raises:
+            PersistError: some sink did not take it.
+        """
+        stop = turns[-1].index + 1 if turns else 0
+        with self._lock:
+            turns = [self._without_secrets(turn) for turn in turns]
+            failures: list[Exception] = []
+            for sink in self._sinks:
+                shared = parent is not None and parent.shares(sink, session, parent_id, stop)
+                if not shared:
+                    failures += _some(self._try_in_order(sink, session, turn) for turn in turns)
+        self._mirrors.put(session, *turns)
+        if failures:
+            raise self._error("the session's history was not stored everywhere", failures, None)
+
+    def shares(self, sink: Sink, session: SessionInfo, parent_id: str, stop: int) -> bool:
+        """Have a sink begin *session* with turns of this one; tell whether it did."""
+        with self._lock:
+            if any(other is sink for other, _ in self._pending):
+                # It lacks some of them.
+                return False
+            try:
+                return self._plugins.share_turns(sink, session, parent_id, stop)
+            except Exception as error:  # noqa: BLE001 - then they are stored one by one
+                log.warning("storage %r did not share a history: %s", sink.name, error)
+                return False
 
     def _without_secrets(self, turn: Turn) -> Turn:
         # A block that did not change stays the same object: a storage tells by that what is new.
@@ -75,11 +124,16 @@ class Recorder:
 
     def record_head(self, session: SessionInfo) -> list[Exception]:
         """Give the head of the record to every sink; return what went wrong."""
+        self._mirrors.put(session)
         with self._lock:
             return _some(self._try_head(sink, session) for sink in self._sinks)
 
-    def flush(self, session: SessionInfo) -> None:
+    def flush(self, session: SessionInfo, *, mirrors: bool = True) -> None:
         """Try again what failed before, oldest turn first.
+
+        Args:
+            session: the head of the record.
+            mirrors: what mirrors lack as well.
 
         Raises:
             PersistError: something still cannot be stored; it is kept.
@@ -90,8 +144,23 @@ class Recorder:
             heads = list(self._pending_heads.items())
             failures += _some(self._try_head(sink, head) for sink, head in heads)
             last = max((turn for turn, _ in self._pending.values()), key=_place, default=None)
+        if mirrors:
+            failures += self._mirrors.flush()
         if failures:
             raise self._error("some of the session is still not stored", failures, last)
+
+    def finish(self, session: SessionInfo) -> None:
+        """Store the head of a record that has ended, and once more what failed before.
+
+        Raises:
+            PersistError: something still cannot be stored. What a mirror lacks is only logged.
+        """
+        try:
+            failures = self.record_head(session)
+            if failures or self._pending:
+                self.flush(session, mirrors=False)
+        finally:
+            self._mirrors.close()
 
     def _try_in_order(self, sink: Sink, session: SessionInfo, turn: Turn) -> Exception | None:
         """Give *turn* to a sink after those that it refused: a record must have no holes."""
@@ -109,14 +178,16 @@ class Recorder:
         # A turn that has gone on since is a new state, and this the first attempt for it.
         attempt = attempts + 1 if refused == turn else 1
 
-        def store() -> None:
-            self._plugins.persist_turn(sink, session, turn, attempt)
+        def store(again: int) -> None:
+            self._plugins.persist_turn(sink, session, turn, attempt + again - 1)
 
-        failure = self._attempt(sink, session, f"turn {turn.index}", store)
+        # What of a running turn is not stored now is stored with what comes next.
+        retry = ONCE if turn.status == "running" else self._plugins.retry
+        failure = self._attempt(sink, session, f"turn {turn.index}", lambda: retry.call(store))
         if failure is None:
             self._pending.pop(key, None)
         else:
-            self._pending[key] = (turn, attempt)
+            self._pending[key] = (turn, attempt + retry.attempts - 1)
         return failure
 
     def _try_head(self, sink: Sink, session: SessionInfo) -> Exception | None:
@@ -124,7 +195,9 @@ class Recorder:
             sink,
             session,
             "its head",
-            lambda: self._plugins.persist_session(sink, session),
+            lambda: self._plugins.retry.call(
+                lambda _: self._plugins.persist_session(sink, session)
+            ),
         )
         if failure is None:
             self._pending_heads.pop(sink, None)

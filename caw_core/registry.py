@@ -43,6 +43,7 @@ KNOWN_DISTRIBUTIONS: Mapping[str, Mapping[str, str]] = {
         "local": "caw-provider-local",
         "echo": "caw-provider-echo",
         "opencode": "caw-provider-opencode",
+        "replay": "caw-provider-replay",
     },
     "storage": {"jsonl": "caw-storage-jsonl"},
     "observer": {"prices": "caw-prices"},
@@ -204,8 +205,8 @@ class PluginRegistry:
     def load_storage(self, url: str) -> object:
         """Return the storage for *url*; its scheme is the storage's name.
 
-        A scheme with a plus, as in ``encrypt+sqlite:///sessions.db``, is for the plugin named first,
-        which goes around the storage that the rest names.
+        A scheme with a plus, as in ``encrypt+sqlite:///sessions.db``, is for the plugin that is
+        named first, which goes around the storage that the rest names.
 
         Raises:
             UnknownStorageError: nothing installed answers to the scheme.

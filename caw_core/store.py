@@ -107,7 +107,7 @@ class Store:
         """
         page = self._records.list_sessions(query or SessionQuery())
         if page is None:
-            msg = "none of these storages can list sessions"
+            msg = "this storage cannot list its sessions; name one by its whole id"
             raise UnsupportedError(msg, options=("list_sessions",))
         return page
 

@@ -13,6 +13,7 @@ import click
 
 from caw_core.cli import exit_codes
 from caw_core.cli.complaints import complain, debugging
+from caw_core.cli.other_commands import other_commands
 from caw_core.cli.signals import TerminatedError, raising_on_termination
 
 if TYPE_CHECKING:
@@ -38,24 +39,32 @@ class LazyGroup(click.Group):
         super().__init__(**arguments)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names in the order of the table."""
+        """Return the names in the order of the table, then those of other distributions."""
         del ctx
-        return list(self._modules)
+        return [*self._modules, *(name for name in other_commands() if name not in self._modules)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import the command."""
         del ctx
-        if cmd_name not in self._modules:
+        command: click.Command
+        if cmd_name in self._modules:
+            command = importlib.import_module(self._modules[cmd_name][0]).command
+            return command
+        other = other_commands().get(cmd_name)
+        if other is None:
             return None
-        module = importlib.import_module(self._modules[cmd_name][0])
-        command: click.Command = module.command
+        command = other.load()
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the commands from the table, without importing any."""
-        del ctx
+        """List the commands, without importing any."""
+        rows = [(name, text) for name, (_, text) in self._modules.items()]
+        others = other_commands()
+        for name in self.list_commands(ctx)[len(rows) :]:
+            dist = others[name].dist
+            rows.append((name, f"From {dist.name if dist else 'another distribution'}."))
         with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in self._modules.items()])
+            formatter.write_dl(rows)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the exit codes."""

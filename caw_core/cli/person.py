@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import sys
 import threading
@@ -85,7 +84,7 @@ def _answer_of(request: PermissionRequest) -> Decision:
         # Each agent has its own form of answers, and yes or no is in none of them.
         return deny(NO_QUESTIONS)
     # What was typed before the question stood there is no answer to it.
-    with contextlib.suppress(ImportError):
+    if sys.platform != "win32":
         import termios
 
         termios.tcflush(sys.stdin, termios.TCIFLUSH)

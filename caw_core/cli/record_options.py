@@ -8,8 +8,8 @@ import click
 
 from caw_core.cli.option_types import Folder
 from caw_core.folders import user_data_dir
-from caw_core.plugins import RecordPlugins
 from caw_core.registry import default_registry
+from caw_core.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -70,12 +70,10 @@ def folder_url(folder: Path) -> str:
     return folder.expanduser().absolute().as_uri().replace("file:", "jsonl:", 1)
 
 
-def open_records(given: Mapping[str, Any]) -> RecordPlugins:
+def open_store(given: Mapping[str, Any]) -> Store:
     """Open the storages for reading; no provider is needed for that.
 
     Raises:
         UnknownStorageError, PluginError, ConfigError: a storage is missing or broken.
     """
-    registry = default_registry()
-    storages = [(url.partition(":")[0], registry.load_storage(url)) for url in urls_to_read(given)]
-    return RecordPlugins(storages, registry.load_observers())
+    return Store(*urls_to_read(given))

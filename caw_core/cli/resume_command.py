@@ -16,7 +16,7 @@ from caw_core.cli.prompt_text import (
     read_prompt,
     with_files,
 )
-from caw_core.cli.record_options import open_records
+from caw_core.cli.record_options import open_store
 from caw_core.cli.session_names import find_session
 from caw_core.cli.session_turn import converse
 from caw_core.handles import looks_like_handle
@@ -93,4 +93,4 @@ def resume_named(
     if given["no_record"]:
         msg = "--no-record takes a resume handle: a session's id is found only in its record"
         raise click.UsageError(msg)
-    return agent.resume_session(find_session(open_records(given), name))
+    return agent.resume_session(find_session(open_store(given), name))

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from caw_core.errors import ConfigError, UnsupportedError
+from caw_core.errors import ConfigError
 from caw_core.handles import is_session_id
-from caw_core.storage import SessionPage, SessionQuery
+from caw_core.storage import SessionQuery, TurnRange
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from caw_core.plugins import RecordPlugins
+    from caw_core.store import Store
 
 LAST = "last"
 MIN_PREFIX = 4
@@ -19,11 +19,11 @@ _PAGE = 200
 _SHOWN = 5
 
 
-def find_session(records: RecordPlugins, name: str) -> str:
+def find_session(store: Store, name: str) -> str:
     """Return the id of the session that *name* means.
 
     Args:
-        records: where to look.
+        store: where to look.
         name: a whole id, at least four characters of its beginning, or ``last``.
 
     Raises:
@@ -31,14 +31,14 @@ def find_session(records: RecordPlugins, name: str) -> str:
         StorageError: the records could not be read.
     """
     if name == LAST:
-        page = list_page(records, SessionQuery(limit=1))
+        page = store.list(SessionQuery(limit=1))
         if not page.sessions:
             msg = "there is no session yet"
             raise ConfigError(msg)
         return page.sessions[0].info.session_id
-    if is_session_id(name) and records.load_trajectory(name) is not None:
+    if is_session_id(name) and store.load(name, TurnRange(last=0)) is not None:
         return name
-    found = [each for each in _ids(records) if len(name) >= MIN_PREFIX and each.startswith(name)]
+    found = list(_beginning_with(store, name)) if len(name) >= MIN_PREFIX else []
     if len(found) == 1:
         return found[0]
     if found:
@@ -52,20 +52,7 @@ def find_session(records: RecordPlugins, name: str) -> str:
     raise ConfigError(msg)
 
 
-def list_page(records: RecordPlugins, query: SessionQuery) -> SessionPage:
-    """Ask for a page of sessions; raise `UnsupportedError` if no storage can list."""
-    page = records.list_sessions(query)
-    if page is None:
-        msg = "this storage cannot list its sessions; name one by its whole id"
-        raise UnsupportedError(msg, options=("list_sessions",))
-    return page
-
-
-def _ids(records: RecordPlugins) -> Iterator[str]:
-    cursor = ""
-    while True:
-        page = list_page(records, SessionQuery(limit=_PAGE, cursor=cursor))
-        yield from (each.info.session_id for each in page.sessions)
-        cursor = page.next_cursor
-        if not cursor:
-            return
+def _beginning_with(store: Store, name: str) -> Iterator[str]:
+    for summary in store.sessions(SessionQuery(limit=_PAGE)):
+        if summary.info.session_id.startswith(name):
+            yield summary.info.session_id

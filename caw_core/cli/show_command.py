@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from caw_core.cli.published import published
-from caw_core.cli.record_options import open_records, record_options
+from caw_core.cli.record_options import open_store, record_options
 from caw_core.cli.session_names import find_session
 from caw_core.cli.trajectory_screen import TrajectoryScreen
 from caw_core.cli.turn_lines import print_line
@@ -29,9 +29,9 @@ def command(session: str, *, index: int | None, as_json: bool, **given: Any) -> 
 
     SESSION is its id, at least four characters of the id's beginning, or "last".
     """
-    records = open_records(given)
-    session_id = find_session(records, session)
-    trajectory = records.load_trajectory(session_id)
+    store = open_store(given)
+    session_id = find_session(store, session)
+    trajectory = store.load(session_id)
     if trajectory is None:
         msg = f"session {session_id!r} was deleted meanwhile"
         raise ConfigError(msg)

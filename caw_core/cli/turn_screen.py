@@ -61,6 +61,10 @@ class TurnScreen:
         if not self._quiet:
             self._note(message, "dim")
 
+    def warn(self, message: str) -> None:
+        """Tell something that also somebody wants to know who wants it quiet."""
+        self._note(message, "yellow")
+
     def begin(self, provider: str) -> None:
         """Show that the agent works."""
         self._reset()

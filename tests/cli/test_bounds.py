@@ -165,7 +165,8 @@ def test_agents_own_conversations_are_listed_without_their_keys(
     [
         (["--native", "-p", "echo"], "the provider 'echo' cannot find sessions"),
         (["--native", "--cursor", "x"], "--native excludes"),
-        (["-C", "."], "--cwd goes with --native"),
+        (["--limit", "2", "prune", "--keep", "1"], "options of 'prune' stand behind its name"),
+        (["--since", "yesterday"], "'yesterday' is no time; write 2d"),
     ],
 )
 def test_list_that_cannot_be_made_is_code_2(caw: Caw, arguments: list[str], problem: str) -> None:
