@@ -22,7 +22,7 @@ from caw_core.events import (
     UsageReported,
     VendorEvent,
 )
-from caw_core.json_fields import mapping, number, objects, text
+from caw_core.json_fields import decimal, mapping, number, objects, text
 from caw_core.usage import UsageStats
 from caw_provider_opencode import parts
 from caw_provider_opencode.errors import Retry
@@ -340,7 +340,7 @@ class TurnDecoder:
             if session == self._session:
                 self.retry = None
             return
-        upcoming = number(status, "next")
+        upcoming = decimal(status, "next")
         wait = None if upcoming is None else max(0.0, upcoming / 1000 - self._clock())
         self.retry = Retry(
             text(status, "message"),

@@ -112,11 +112,16 @@ def _limit(data: dict[str, JSON], message: str, kind: str) -> LimitError:
     stated = text(mapping(data, "responseHeaders"), "retry-after")
     if not stated.isdecimal():
         return LimitError(message, kind=kind, source="APIError", provider=NAME)
-    try:
-        ends = datetime.now(UTC) + timedelta(seconds=int(stated))
-    except OverflowError:
-        ends = None
+    ends = _after(float(stated))
     return LimitError(message, kind=kind, resets_at=ends, source="retry-after", provider=NAME)
+
+
+def _after(seconds: float) -> datetime | None:
+    try:
+        return datetime.now(UTC) + timedelta(seconds=seconds)
+    except OverflowError:
+        # Nobody waits until after the year 9999.
+        return None
 
 
 def _code(body: str) -> str:
@@ -142,7 +147,7 @@ def retries_used_up(retry: Retry) -> ProviderError:
         return LimitError(
             message,
             kind=kind,
-            resets_at=datetime.now(UTC) + timedelta(seconds=wait) if stated else None,
+            resets_at=_after(wait) if stated else None,
             source="retry-after" if stated else "session.status",
             provider=NAME,
         )

@@ -5,14 +5,12 @@ from __future__ import annotations
 import logging
 import re
 import secrets
-import signal
 import threading
 from typing import TYPE_CHECKING, Final, Protocol
 
 from caw_core.errors import ProcessError, ProtocolError
 from caw_core.json_fields import mapping, text
 from caw_core.process import Process
-from caw_core.process.group import signal_group
 from caw_provider_opencode.client import USER, Client
 from caw_provider_opencode.errors import INSTALL_HINT, NAME
 from caw_provider_opencode.sse import parse_message
@@ -167,7 +165,7 @@ class LiveServer:
         self._stopping = True
         # It reads nothing from stdin, so closing that, as `Process.stop` does first, is no sign.
         if self._process.running:
-            signal_group(self.pid, signal.SIGTERM)
+            self._process.ask_to_end()
         self._process.stop(step_seconds)
         if self._source is not None:
             self._source.close()

@@ -46,6 +46,7 @@ _INFO = ProviderInfo(
             "models",
             "permissions",
             "plans",
+            "restart",
             "resume",
             "set_model",
             "steer",

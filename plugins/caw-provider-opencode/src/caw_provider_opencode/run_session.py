@@ -21,6 +21,7 @@ from caw_core.errors import (
     UnsupportedError,
 )
 from caw_core.events import Event, Notice, RawOutput, Retrying, StructuredDone, TurnEnded
+from caw_core.inbox import Inbox
 from caw_core.locks import ConversationLock
 from caw_core.process import Process
 from caw_core.structured import ASK, parse_json
@@ -239,7 +240,7 @@ class RunSession:
     def _run(self, prompt: Prompt) -> Iterator[Event]:
         said = utf8(_words(prompt))
         arguments = self._arguments(prompt)
-        lines: queue.SimpleQueue[bytes | Process] = queue.SimpleQueue()
+        lines: Inbox[bytes | Process] = Inbox()
         decoder = RunDecoder(servers=self._servers, model=self._request.model or "")
         process = Process(
             [self._launch.program, *arguments],

@@ -12,8 +12,10 @@ import attrs
 
 from caw_core.errors import CawError, ProcessError, ProviderError, TurnInterruptedError
 from caw_core.events import Event, RawOutput, Retrying, StructuredDone, TurnEnded
+from caw_core.inbox import Inbox
 from caw_core.json_fields import mapping, objects, text
 from caw_provider_opencode.client import OK, Answer, PendingCall, route
+from caw_provider_opencode.commands import RunningCommands, end_groups
 from caw_provider_opencode.conversations import lost
 from caw_provider_opencode.decoder import TurnDecoder
 from caw_provider_opencode.errors import (
@@ -91,9 +93,7 @@ class RunningTurn:
         self._keep_raw = keep_raw
         self._max_retries = max_retries
         self._stop = stop_seconds
-        self._inbox: queue.SimpleQueue[
-            Message | Answer | _Failed | _Missed | _Closed | ProcessError
-        ] = queue.SimpleQueue()
+        self._inbox: Inbox[Message | Answer | _Failed | _Missed | _Closed | ProcessError] = Inbox()
         self._lock = threading.Lock()
         self._live: LiveServer | None = None
         self._conversation: Conversation | None = None
@@ -102,6 +102,7 @@ class RunningTurn:
         self._aborting = False
         self._unanswered = 0
         self._spoken = Spoken()
+        self._commands = RunningCommands()
         self._answer: Answer | None = None
         self._answered_at = 0.0
         self._given_up: ProviderError | None = None
@@ -116,6 +117,7 @@ class RunningTurn:
     def receive(self, message: Message) -> None:
         """Take an event of this turn's session or of its subagents."""
         self._spoken.receive(message)
+        self._commands.receive(message)
         self._inbox.put(message)
 
     def missed(self) -> None:
@@ -173,6 +175,8 @@ class RunningTurn:
         if self._live is None or self._conversation is None:
             return
         path = route("session", self._conversation.id, "abort", directory=self._folder)
+        # Before the abort, after which they are no longer running for opencode.
+        groups, asked = self._commands.groups(self._live.pid), time.monotonic()
         pause = 0.25
         while not self.over.is_set():
             try:
@@ -181,6 +185,7 @@ class RunningTurn:
                 log.warning("opencode was not reached to abort a turn: %s", error)
             self.over.wait(pause)
             pause = min(2 * pause, self._stop)
+        end_groups(groups, since=asked)
 
     @property
     def _folder(self) -> str:
