@@ -38,6 +38,18 @@ def lock_descriptor(fd: int) -> bool:
     return True
 
 
+def unlock_descriptor(fd: int) -> None:
+    """Give up the lock on an open file.
+
+    Closing it is not enough: a program that another thread starts at this moment has the file open
+    too, until it has begun, and what is locked is what both have open.
+    """
+    if sys.platform != "win32":
+        import fcntl
+
+        fcntl.flock(fd, fcntl.LOCK_UN)
+
+
 def is_still_at(fd: int, path: Path) -> bool:
     """Tell whether *fd* is what *path* names now; a lock on a removed file is worth nothing."""
     try:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import signal
 import subprocess
 import threading
 from collections import deque
@@ -14,16 +13,10 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from caw_core.errors import ProcessError, ProgramNotFoundError
-from caw_core.process.group import (
-    MARKER,
-    kill_marked,
-    new_group,
-    new_marker,
-    signal_group,
-    wait_unreaped,
-)
+from caw_core.process.group import MARKER, new_marker
 from caw_core.process.guard import host_guard
 from caw_core.process.lines import LineSplitter
+from caw_core.process.tree import NewTree, new_tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -63,6 +56,7 @@ class Process:
         on_exit: called with this object when the program has ended and its output has been read.
         name: the program's name in messages.
         install_hint: what to do if it is not there.
+        tree: how the program is kept together with what it starts; this system's way if not given.
 
     Attributes:
         name: the program's name in messages.
@@ -84,6 +78,7 @@ class Process:
         on_exit: Callable[[Process], None] = lambda _: None,
         name: str = "",
         install_hint: str = "",
+        tree: NewTree = new_tree,
     ) -> None:
         self.name = name or argv[0]
         self.exit: ProcessExit | None = None
@@ -101,6 +96,7 @@ class Process:
         self.marker = f"{guard.marker}.{new_marker()}"
 
         def launch() -> tuple[int, Process]:
+            self._tree = tree(self.marker)
             self._popen = subprocess.Popen(  # noqa: S603 - starting programs is what this is for
                 list(argv),
                 cwd=cwd,
@@ -110,18 +106,20 @@ class Process:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 bufsize=0,
-                **new_group(),
+                **self._tree.popen_options(),
             )
+            self._tree.adopt(self._popen)
             return self._popen.pid, self
 
         try:
             guard.start(launch)
-        except FileNotFoundError as error:
+        except OSError as error:
+            # Windows has an error of its own for it, POSIX the one of a missing program.
             if not cwd.is_dir():
                 msg = f"{self.name} cannot start in {str(cwd)!r}: no such folder"
                 raise ProcessError(msg) from error
-            raise ProgramNotFoundError(argv[0], hint=install_hint) from error
-        except OSError as error:
+            if isinstance(error, FileNotFoundError):
+                raise ProgramNotFoundError(argv[0], hint=install_hint) from error
             msg = f"{self.name} could not be started: {error.strerror or error}"
             raise ProcessError(msg) from error
         self._readers = [
@@ -206,22 +204,24 @@ class Process:
     def stop(self, step_seconds: float = 2.0) -> None:
         """End the program and everything that it started; idempotent, from any thread.
 
-        Closes stdin, then sends SIGTERM, then SIGKILL to the group, waiting at most *step_seconds*
+        Closes stdin, then asks as `ask_to_end` does, then kills, waiting at most *step_seconds*
         after each.
         """
         with self._stop_lock:
             self.end_input()
             if not self._ended.wait(step_seconds):
-                signal_group(self.pid, signal.SIGTERM)
+                self.ask_to_end()
                 if not self._ended.wait(step_seconds):
                     self.kill()
             self._finished.wait(step_seconds)
 
+    def ask_to_end(self) -> None:
+        """Send SIGTERM to the program's group, on Windows Ctrl-Break; it may not obey."""
+        self._tree.ask_to_end()
+
     def kill(self) -> None:
-        """End the program and its group at once."""
-        if self.running:
-            signal_group(self.pid, getattr(signal, "SIGKILL", signal.SIGTERM))
-        kill_marked(self.marker)
+        """End the program and everything that it started at once."""
+        self._tree.kill()
 
     def end_input(self) -> None:
         """Close the program's stdin, so that it knows that nothing more will come; idempotent."""
@@ -263,19 +263,13 @@ class Process:
                 yield chunk
 
     def _wait(self) -> None:
-        if wait_unreaped(self.pid):
-            # Not reaped yet, so the number still means our group and nobody else's.
-            signal_group(self.pid, getattr(signal, "SIGKILL", signal.SIGTERM))
-            code = self._popen.wait()
-        else:
-            code = self._popen.wait()
-            signal_group(self.pid, getattr(signal, "SIGKILL", signal.SIGTERM))
+        code = self._tree.wait()
         self.exit = ProcessExit(
             code=code if code >= 0 else None,
             signal=-code if code < 0 else None,
         )
         self._ended.set()
-        kill_marked(self.marker)
+        self._tree.end_rest()
         self.end_input()
         for reader in self._readers:
             # Whoever still holds the pipe left both our group and its own environment behind.

@@ -1,4 +1,7 @@
-"""Process groups: how to start one, and how to end all of it."""
+"""How to find and end all that a program started, on POSIX: by its group and its environment.
+
+Imports nothing but the standard library, since the reaper runs it as a script's neighbour.
+"""
 
 from __future__ import annotations
 
@@ -8,44 +11,30 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Final
 
 MARKER = "CAW_PROCESS_ID"
 """The variable by which a program's descendants are known, also those that left its group."""
 
+KILL: Final[int] = getattr(signal, "SIGKILL", signal.SIGTERM)
+"""The signal that nobody can ignore. Windows has none, and there nothing of this is sent."""
 
-def new_group() -> dict[str, Any]:
-    """Return the `subprocess.Popen` arguments that start a program in a group of its own."""
+PROC: Final = Path("/proc")
+
+Listing = Callable[[], Iterable[tuple[int, list[bytes]]]]
+"""Returns each process with words that hold its environment, ``NAME=value``."""
+
+
+def signal_group(pgid: int, number: int) -> bool:
+    """Send a signal to every member of a group; False if there is none, or none of ours."""
     if sys.platform == "win32":
-        return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
-    return {"start_new_session": True}
-
-
-def signal_group(pgid: int, number: int) -> None:
-    """Send a signal to every member of a group; a group that is gone is fine."""
-    if sys.platform == "win32":
-        # Windows has no signals to groups: the tree is ended by the system's own tool.
-        subprocess.run(  # noqa: S603 - fixed program, numeric argument
-            ["taskkill", "/T", "/F", "/PID", str(pgid)],  # noqa: S607 - found by Windows itself
-            capture_output=True,
-            check=False,
-        )
-        return
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(pgid, number)
-
-
-def wait_unreaped(pid: int) -> bool:
-    """Block until *pid* has exited without reaping it, so that its group's number stays taken.
-
-    Returns:
-        False where the system cannot do that; nothing has been waited for then.
-    """
-    if not hasattr(os, "waitid"):
         return False
-    with contextlib.suppress(ChildProcessError):
-        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    try:
+        os.killpg(pgid, number)
+    except (ProcessLookupError, PermissionError):
+        return False
     return True
 
 
@@ -54,35 +43,80 @@ def new_marker() -> str:
     return os.urandom(12).hex()
 
 
-def marked_pids(marker: str, variable: str = MARKER) -> list[int]:
-    """Return the processes whose environment names *marker* in *variable*, Linux only.
+def marked_pids(
+    marker: str, variable: str = MARKER, *, listing: Listing | None = None
+) -> list[int]:
+    """Return the processes whose environment names *marker* in *variable*; none on Windows.
 
     A shell that an agent started may have a group of its own; its environment still tells whose
-    it is. Elsewhere the list is empty and the group must do.
+    it is. On macOS the system hides the environment of its own programs, such as ``/bin/sh``, but
+    not of what they start.
+
+    Args:
+        marker: what the value must hold.
+        variable: the variable's name.
+        listing: where the environments are read; None for this system's way.
     """
+    if sys.platform == "win32":
+        return []
     beginning, wanted = f"{variable}=".encode(), marker.encode()
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
+    return [
+        pid
+        for pid, words in (listing or system_listing())()
+        if any(word.startswith(beginning) and wanted in word for word in words)
+    ]
+
+
+def system_listing() -> Listing:
+    """Return this system's way to read the environments of processes."""
+    return proc_listing if (PROC / "self/environ").exists() else ps_listing
+
+
+def proc_listing() -> Iterator[tuple[int, list[bytes]]]:
+    """Read ``/proc/PID/environ``, as Linux has it."""
+    for entry in PROC.glob("[0-9]*"):
+        # It has ended since, or belongs to somebody else.
         with contextlib.suppress(OSError):
-            environ = (entry / "environ").read_bytes()
-            if any(item.startswith(beginning) and wanted in item for item in environ.split(b"\0")):
-                found.append(int(entry.name))
-    return found
+            yield int(entry.name), (entry / "environ").read_bytes().split(b"\0")
 
 
-def kill_marked(marker: str, seconds: float = 1.0, variable: str = MARKER) -> None:
+def ps_listing(
+    command: tuple[str, ...] = ("ps", "-A", "-E", "-ww", "-o", "pid=,command="),
+) -> Iterator[tuple[int, list[bytes]]]:
+    """Ask ``ps``, as it is on macOS, where ``-E`` shows the environment behind the arguments."""
+    for line in ps(*command).splitlines():
+        pid, *words = line.split()
+        yield int(pid), words
+
+
+def ps(*command: str) -> bytes:
+    """Return what a ``ps`` command says, in English; nothing if it is not there."""
+    env = {**os.environ, "LC_ALL": "C"}
+    with contextlib.suppress(OSError):
+        return subprocess.run(command, capture_output=True, env=env, check=False).stdout  # noqa: S603 - fixed programs, numeric arguments
+    return b""
+
+
+def kill_marked(
+    marker: str, seconds: float = 1.0, variable: str = MARKER, *, listing: Listing | None = None
+) -> None:
     """End every process that `marked_pids` finds, and wait until they are gone.
 
     Args:
         marker: whose processes.
         seconds: how long to wait at most; a process in the kernel's hands cannot be hurried.
         variable: the variable that holds the marker.
+        listing: as for `marked_pids`.
     """
+    if sys.platform == "win32":
+        return
     deadline = time.monotonic() + seconds
-    while pids := [pid for pid in marked_pids(marker, variable) if pid != os.getpid()]:
+    while pids := [
+        pid for pid in marked_pids(marker, variable, listing=listing) if pid != os.getpid()
+    ]:
         for pid in pids:
             with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, getattr(signal, "SIGKILL", signal.SIGTERM))
+                os.kill(pid, KILL)
         if time.monotonic() >= deadline:
             return
         time.sleep(0.002)

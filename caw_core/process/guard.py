@@ -43,10 +43,12 @@ class HostGuard:
     def start(self, launch: Callable[[], tuple[int, _Stoppable]]) -> None:
         """Launch a program under guard; the reaper is there first, so no moment is uncovered."""
         with self._lock:
-            if self._file is None:
-                self._file = HostFile(self.marker)
-            if self._reaper is None:
-                self._start_reaper()
+            # On Windows the system ends what is started, a job object, together with this process.
+            if sys.platform != "win32":
+                if self._file is None:
+                    self._file = HostFile(self.marker)
+                if self._reaper is None:
+                    self._start_reaper()
         pgid, process = launch()
         with self._lock:
             self._live[pgid] = process
@@ -66,6 +68,9 @@ class HostGuard:
         """Have nothing to do with all this any more: this process is a fork of the one it is of."""
         if self._file is not None:
             self._file.let_go()
+        if self._reaper is not None and self._reaper.stdin is not None:
+            # While a fork holds it open, the reaper does not see the host's end at once.
+            self._reaper.stdin.close()
 
     def stop_all(self) -> None:
         """End everything at once; the interpreter is exiting."""
@@ -85,8 +90,6 @@ class HostGuard:
             reaper.wait()
 
     def _start_reaper(self) -> None:
-        if sys.platform == "win32":
-            return
         script = Path(__file__).with_name("reaper.py")
         try:
             self._reaper = subprocess.Popen(  # noqa: S603 - our own interpreter and script
@@ -97,6 +100,7 @@ class HostGuard:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
+                bufsize=0,  # a buffer has a lock, which a fork may find locked
                 start_new_session=True,
                 cwd="/",
             )

@@ -10,8 +10,6 @@ import contextlib
 import logging
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +18,7 @@ import attrs
 
 from caw_core.folders import user_data_dir
 from caw_core.locks import is_still_at, lock_descriptor
-from caw_core.process.group import kill_marked, marked_pids
+from caw_core.process.group import KILL, PROC, Listing, kill_marked, marked_pids, ps, signal_group
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,8 +26,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("caw.process")
 
 GRACE_SECONDS = 2.0
-_CLOCK_SECONDS = 2.0
-_PROC = Path("/proc")
+CLOCK_SECONDS = 2.0
+"""By how much the moment that we note may differ from the start that the system tells."""
 
 
 class HostFile:
@@ -87,27 +85,31 @@ class Leftover:
     host_pid: int
 
 
-def end_leftovers(*, dry_run: bool = False) -> list[Leftover]:
+def end_leftovers(*, dry_run: bool = False, listing: Listing | None = None) -> list[Leftover]:
     """End what hosts that are gone left running, and forget these hosts.
 
-    Only hosts of the same user with the same ``CAW_HOME`` are known. A host that lives is left
-    alone, whatever it runs. Not on Windows, where it finds nothing.
+    They are found by their environment, and by their group where its leader was started when ours
+    was, since numbers are used again. Only hosts of the same user with the same ``CAW_HOME`` are
+    known. A host that lives is left alone, whatever it runs. On Windows a host leaves nothing.
 
     Args:
         dry_run: only say what would be ended.
+        listing: how the environments of processes are read; None for this system's way.
 
     Returns:
-        The processes that were found.
+        The processes that were found; of a group that has cleared its environment, its leader.
     """
     found: list[Leftover] = []
-    if sys.platform == "win32":
-        return found
     for path, text in _dead_hosts():
-        host_pid, groups = _read(text)
-        pids = marked_pids(path.name) if _PROC.is_dir() else _same_groups(groups)
-        found += [Leftover(pid=pid, program=_program(pid), host_pid=host_pid) for pid in pids]
+        host_pid, noted = _read(text)
+        pids = set(marked_pids(path.name, listing=listing))
+        groups = {pgid for pgid, at in noted.items() if abs(_started(pgid) - at) <= CLOCK_SECONDS}
+        found += [
+            Leftover(pid=pid, program=_program(pid), host_pid=host_pid)
+            for pid in sorted(pids | groups)
+        ]
         if not dry_run:
-            _end(path.name, pids)
+            _end(path.name, pids, groups, listing)
             with contextlib.suppress(OSError):
                 path.unlink()
     return found
@@ -147,35 +149,29 @@ def _read(text: str) -> tuple[int, dict[int, float]]:
     return host_pid, groups
 
 
-def _same_groups(groups: dict[int, float]) -> list[int]:
-    """Return the groups whose leader was started when ours was: numbers are used again."""
-    return [pgid for pgid, at in groups.items() if abs(_started(pgid) - at) <= _CLOCK_SECONDS]
-
-
 def _started(pid: int) -> float:
-    env = {**os.environ, "LC_ALL": "C"}
-    command = ["ps", "-o", "lstart=", "-p", str(pid)]
-    with contextlib.suppress(OSError, ValueError):
-        shown = subprocess.run(command, capture_output=True, text=True, env=env, check=False)  # noqa: S603 - fixed program, numeric argument
-        return time.mktime(time.strptime(shown.stdout.strip(), "%a %b %d %H:%M:%S %Y"))
+    with contextlib.suppress(ValueError):
+        shown = ps("ps", "-o", "lstart=", "-p", str(pid)).decode().strip()
+        return time.mktime(time.strptime(shown, "%a %b %d %H:%M:%S %Y"))
     return float("-inf")
 
 
 def _program(pid: int) -> str:
     with contextlib.suppress(OSError):
-        return (_PROC / str(pid) / "comm").read_text(errors="replace").strip()
-    return ""
+        return (PROC / str(pid) / "comm").read_text(errors="replace").strip()
+    return Path(ps("ps", "-o", "comm=", "-p", str(pid)).decode(errors="replace").strip()).name
 
 
-def _end(marker: str, pids: list[int]) -> None:
-    # Where they were found by their group, all of the group is meant.
-    send = os.kill if _PROC.is_dir() else os.killpg
-    for number in (signal.SIGTERM, signal.SIGKILL) if pids else ():
-        for pid in pids:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                send(pid, number)
-        deadline = time.monotonic() + (GRACE_SECONDS if number == signal.SIGTERM else 0)
-        while time.monotonic() < deadline and (send is os.killpg or marked_pids(marker)):
-            time.sleep(0.02)
+def _end(marker: str, pids: set[int], groups: set[int], listing: Listing | None) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGTERM)
+    left = {pgid for pgid in groups if signal_group(pgid, signal.SIGTERM)}
+    deadline = time.monotonic() + GRACE_SECONDS
+    while time.monotonic() < deadline and (left or marked_pids(marker, listing=listing)):
+        time.sleep(0.02)
+        left = {pgid for pgid in left if signal_group(pgid, 0)}
+    for pgid in left:
+        signal_group(pgid, KILL)
     # And what they started meanwhile.
-    kill_marked(marker)
+    kill_marked(marker, listing=listing)

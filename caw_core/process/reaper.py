@@ -9,12 +9,14 @@ cannot do this: it is tied to the *thread* that started the program, and reaches
 
 from __future__ import annotations
 
+import importlib
 import os
 import select
 import signal
 import sys
 import time
 from pathlib import Path
+from types import ModuleType
 
 POLL_SECONDS = 1.0
 GRACE_SECONDS = 1.0
@@ -38,28 +40,33 @@ def watch(host_pid: int) -> set[int]:
             return groups
 
 
-def end(groups: set[int]) -> None:
-    """Ask all groups to end, then make them."""
-    for number, grace in ((signal.SIGTERM, GRACE_SECONDS), (signal.SIGKILL, 0.0)):
-        for pgid in groups:
-            try:
-                os.killpg(pgid, number)
-            except OSError:
-                continue
-        if groups:
-            time.sleep(grace)
+def end(group: ModuleType, groups: set[int], marker: str) -> None:
+    """Ask all groups to end, then make them and all that carries the marker.
+
+    Args:
+        group: the module `caw_core.process.group`.
+        groups: their numbers.
+        marker: the host's.
+    """
+    left = {pgid for pgid in groups if group.signal_group(pgid, signal.SIGTERM)}
+    deadline = time.monotonic() + GRACE_SECONDS
+    while left and time.monotonic() < deadline:
+        time.sleep(0.01)
+        left = {pgid for pgid in left if group.signal_group(pgid, 0)}
+    for pgid in left:
+        group.signal_group(pgid, group.KILL)
+    group.kill_marked(marker)
 
 
 def main() -> None:
     """Watch, then clean up."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     host_pid, marker, host_file = int(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
-    end(watch(host_pid))
-    # Run as a script in isolated mode: the package is not importable, its folder is.
+    # Run as a script in isolated mode: the package is not importable, its folder is. Now and not
+    # when it is needed, since an update may have replaced the files by then.
     sys.path.insert(0, str(Path(__file__).parent))
-    from group import kill_marked  # type: ignore[import-not-found,unused-ignore]
-
-    kill_marked(marker)
+    group = importlib.import_module("group")
+    end(group, watch(host_pid), marker)
     host_file.unlink(missing_ok=True)
 
 

@@ -35,6 +35,17 @@ def test_lease_can_be_taken_again_after_release(storage: JsonlStorage) -> None:
     storage.lease_session("a").release()
 
 
+def test_lease_is_free_although_a_program_that_is_just_starting_has_the_file_open(
+    storage: JsonlStorage,
+) -> None:
+    first = storage.lease_session("a")
+    # What a fork has between its beginning and its exec, when close-on-exec closes it.
+    inherited = os.dup(first._fd)
+    first.release()
+    storage.lease_session("a").release()
+    os.close(inherited)
+
+
 def test_other_sessions_stay_free(storage: JsonlStorage) -> None:
     storage.lease_session("a")
     storage.lease_session("b")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from typing import TYPE_CHECKING
 
 import attrs
@@ -85,10 +86,9 @@ def test_only_sessions_of_one_provider(storage: JsonlStorage) -> None:
     assert ids(storage.list_sessions(SessionQuery(provider="codex", limit=1))) == ["s3"]
 
 
-@pytest.mark.parametrize("query", [SessionQuery(limit=0), SessionQuery(cursor="later")])
-def test_query_that_means_nothing_is_refused(storage: JsonlStorage, query: SessionQuery) -> None:
-    with pytest.raises(ConfigError):
-        storage.list_sessions(query)
+def test_cursor_that_means_nothing_is_refused(storage: JsonlStorage) -> None:
+    with pytest.raises(ConfigError, match="no cursor of this storage"):
+        storage.list_sessions(SessionQuery(cursor="later"))
 
 
 def test_title_is_the_beginning_of_the_first_prompt_on_one_line(storage: JsonlStorage) -> None:
@@ -173,3 +173,33 @@ def test_session_that_is_only_in_one_file_is_listed(
     truth.unlink()
     (summary,) = storage.list_sessions(SessionQuery()).sessions
     assert (summary.info, summary.num_turns, summary.title) == (ended, 1, "a")
+
+
+def test_lists_do_not_keep_a_session_from_being_leased(
+    storage: JsonlStorage, info: SessionInfo
+) -> None:
+    storage.persist_turn(info, Turn(index=0, input="a", status="running"))
+    over = threading.Event()
+
+    def look() -> None:
+        while not over.is_set():
+            storage.list_sessions(SessionQuery())
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    try:
+        for _ in range(200):
+            storage.lease_session(info.session_id).release()
+    finally:
+        over.set()
+        looking.join()
+
+
+def test_end_of_a_running_turn_far_behind_is_not_the_sessions_status(
+    storage: JsonlStorage, info: SessionInfo
+) -> None:
+    long = (TextBlock(text="x" * 300_000),)
+    storage.persist_turn(info, Turn(index=3, input="d", output=long, status="failed"))
+    storage.persist_turn(info, Turn(index=0, input="a", output=long))
+    (summary,) = storage.list_sessions(SessionQuery()).sessions
+    assert (summary.num_turns, summary.status) == (2, "failed")

@@ -27,7 +27,12 @@ class JsonlConformance(StorageConformance):
             "lease_session",
             "list_sessions",
             "persist_session",
+            "publish_events",
+            "read_events",
+            "search_sessions",
             "session_dir",
+            "share_turns",
+            "turn_range",
         },
     )
 

@@ -10,20 +10,17 @@ import contextlib
 import json
 import os
 import socket
-import sys
 import threading
 from typing import TYPE_CHECKING
 
 from caw_core.errors import SessionBusyError
+from caw_core.locks import is_still_at, lock_descriptor, unlock_descriptor
 from caw_storage_jsonl import private_files
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 LOCK_NAME = "lease.lock"
-
-_FAR = 1 << 30
-"""Windows locks bytes against reading too, so the locked one lies behind the file's end."""
 
 
 class FileLease:
@@ -34,6 +31,8 @@ class FileLease:
         self._fd = fd
         self._token = token
         self._mutex = threading.Lock()
+        self.kept: object = None
+        """What lives at least until the release."""
 
     @property
     def token(self) -> int:
@@ -51,7 +50,7 @@ class FileLease:
         Who holds a file that nobody can find any more does not notice, and must not write.
         """
         path = self._folder / LOCK_NAME
-        if not _is_at(self._fd, path):
+        if not is_still_at(self._fd, path):
             msg = (
                 f"the lock {path} was removed while this process wrote the session, so another one "
                 "may write it now. End the session here and resume it."
@@ -64,13 +63,15 @@ class FileLease:
             if self._fd < 0:
                 return
             fd, self._fd = self._fd, -1
+            self.kept = None
         # A session that never stored anything leaves no empty folder. On Windows an open file
         # cannot be removed, so there it does.
         with contextlib.suppress(OSError):
             lock = self._folder / LOCK_NAME
-            if [*self._folder.iterdir()] == [lock] and _is_at(fd, lock):
+            if [*self._folder.iterdir()] == [lock] and is_still_at(fd, lock):
                 lock.unlink()
                 self._folder.rmdir()
+        unlock_descriptor(fd)
         os.close(fd)
 
 
@@ -102,7 +103,7 @@ def take(folder: Path) -> FileLease:
 def _claim(fd: int, path: Path) -> int | None:
     """Lock and return the new token; None if the file was removed since it was opened."""
     state = _read(fd)
-    if not _lock(fd):
+    if not lock_descriptor(fd):
         holder = f"process {state.get('pid', '?')} on {state.get('host', '?')}"
         msg = (
             f"session {path.parent.name!r} is being written by {holder}. "
@@ -110,33 +111,7 @@ def _claim(fd: int, path: Path) -> int | None:
         )
         raise SessionBusyError(msg, holder=holder)
     # A lock on a file that its last holder removed would protect nothing.
-    return _write(fd) if _is_at(fd, path) else None
-
-
-def _lock(fd: int) -> bool:
-    if sys.platform == "win32":
-        import msvcrt
-
-        os.lseek(fd, _FAR, os.SEEK_SET)
-        try:
-            msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        return True
-    import fcntl
-
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _is_at(fd: int, path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(fd), path.lstat())
-    except FileNotFoundError:
-        return False
+    return _write(fd) if is_still_at(fd, path) else None
 
 
 def _read(fd: int) -> dict[str, object]:

@@ -14,8 +14,14 @@ One JSON object a line, ``\n`` at its end, UTF-8:
     what a running turn has besides blocks (usage so far, plan …), whole; the last one counts.
 ``turn_end``
     everything of the turn but its blocks. ``num_blocks`` says how many of them there are,
-    ``num_turns`` how many turns the session has, ``metadata_at`` at which byte the last
-    ``metadata`` line begins, so that a list need not read the whole file.
+    ``num_turns`` how many turns the session has and ``last_turn`` the highest index of them,
+    ``metadata_at`` at which byte the last ``metadata`` line begins, so that a list, and whoever
+    wants the last turns, need not read the whole file.
+``shared``
+    before its first turn, where a fork keeps the turns that it shares with its parent: see
+    `Shared`.
+
+A turn that begins again has ``again`` on its ``user`` line: some of its blocks come before it.
 
 Kinds and members are a superset of the existing wrapper's (coding-agent-wrapper 0.1.9,
 ``storage.py``), whose readers pass over what they do not know. A member of a value that has the
@@ -26,7 +32,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -37,6 +43,7 @@ from caw_core.usage import UsageStats
 if TYPE_CHECKING:
     from caw_core.trajectory import SessionInfo, Turn
 
+TRUTH_NAME = "traj.jsonl"
 SHADOWED = "shadowed"
 
 RESERVED = frozenset({SHADOWED, "subagent"})
@@ -44,9 +51,11 @@ RESERVED = frozenset({SHADOWED, "subagent"})
 
 OWN = {
     "metadata": frozenset({"type"}),
-    "user": frozenset({"type", "turn_index", "message"}),
+    "user": frozenset({"type", "turn_index", "message", "again"}),
     "turn_update": frozenset({"type", "turn_index"}),
-    "turn_end": frozenset({"type", "turn_index", "num_blocks", "num_turns", "metadata_at"}),
+    "turn_end": frozenset(
+        {"type", "turn_index", "num_blocks", "num_turns", "last_turn", "metadata_at"}
+    ),
     "text": frozenset({"type", "turn_index", "block_index"}),
     "thinking": frozenset({"type", "turn_index", "block_index"}),
     "image": frozenset({"type", "turn_index", "block_index"}),
@@ -85,7 +94,64 @@ class Position:
     """What a ``turn_end`` says of the file around it."""
 
     num_turns: int
+    last_turn: int
     metadata_at: int
+
+
+@attrs.frozen(kw_only=True)
+class Segment:
+    """A part of what a fork shares: the beginning of a file that its parent wrote.
+
+    Attributes:
+        file: its name in the fork's folder.
+        end: how many bytes of it count; what its parent adds later lies behind them.
+        stop: only turns with an index below it.
+    """
+
+    file: str
+    end: int
+    stop: int
+
+
+@attrs.frozen(kw_only=True)
+class Shared:
+    """What a ``shared`` line says.
+
+    Attributes:
+        stop: the fork has the turns below this index from its parent.
+        segments: where they are; of two that have a turn the later one counts.
+        title: of its list entry.
+        status: of the last one of these turns.
+    """
+
+    stop: int
+    segments: tuple[Segment, ...]
+    title: str
+    status: str
+
+    @classmethod
+    def of(cls, line: Mapping[str, Any]) -> Shared:
+        """Read a line; raise `DamagedLineError` for one that cannot be understood."""
+        try:
+            segments = tuple(Segment(**each) for each in line["segments"])
+            return cls(
+                stop=int(line["stop"]),
+                segments=segments,
+                title=str(line["title"]),
+                status=str(line["status"]),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            msg = f"does not say what it shares: {error!r}"
+            raise DamagedLineError(msg) from error
+
+    def line(self, metadata_at: int) -> bytes:
+        """Return the line."""
+        position = Position(num_turns=self.stop, last_turn=self.stop - 1, metadata_at=metadata_at)
+        return encode({"type": "shared", **attrs.asdict(self), **attrs.asdict(position)})
+
+
+class DamagedLineError(ValueError):
+    """A line that cannot be understood; whoever knows the file names it."""
 
 
 def encode(document: Mapping[str, JSON]) -> bytes:
@@ -126,7 +192,8 @@ def turn_lines(
     lines: list[bytes] = []
     if written is None or written.message != turn.input:
         start = state if running else {"started_at": turn.started_at}
-        lines.append(_line("user", {"message": turn.input, **own}, start))
+        again: dict[str, JSON] = {"again": True} if written else {}
+        lines.append(_line("user", {"message": turn.input, **own, **again}, start))
         blocks = written.blocks if written else {}
         written = WrittenTurn(message=turn.input, state=start, blocks=blocks)
     after: dict[int, _Written] = dict(written.blocks)

@@ -14,6 +14,7 @@ import contextlib
 import errno
 import os
 import stat
+import sys
 from typing import TYPE_CHECKING
 
 from caw_core.errors import StorageError
@@ -73,7 +74,7 @@ def _make_private(fd: int, path: Path, *, writable: bool) -> None:
     mode = os.fstat(fd).st_mode
     if not stat.S_ISREG(mode):
         raise OSError(errno.EISDIR, "it is no regular file", str(path))
-    if writable and os.name == "posix" and stat.S_IMODE(mode) != _FILE_MODE:
+    if sys.platform != "win32" and writable and stat.S_IMODE(mode) != _FILE_MODE:
         os.fchmod(fd, _FILE_MODE)
 
 

@@ -12,162 +12,35 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from caw_core.errors import TrajectoryFormatError
 from caw_core.migrations import migrate
-from caw_core.serialize import block_from_dict, trajectory_from_dict
-from caw_core.trajectory import ErrorInfo, Trajectory
-from caw_storage_jsonl import private_files
-from caw_storage_jsonl.lines import OWN, RESERVED, SHADOWED, WrittenTurn
+from caw_core.serialize import trajectory_from_dict
+from caw_core.trajectory import Trajectory
+from caw_storage_jsonl import private_files, sharing
+from caw_storage_jsonl.lines import OWN, TRUTH_NAME, DamagedLineError, Shared
+from caw_storage_jsonl.stored import (
+    UNFINISHED,
+    WRAPPER_VERSION,
+    StoredTurn,
+    count_of,
+    is_copy,
+    members_of,
+    parse_line,
+)
+from caw_storage_jsonl.tail import read_tail
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-TRUTH_NAME = "traj.jsonl"
+    from caw_core.storage import TurnRange
+
 SNAPSHOT_NAME = "trajectory.json"
-
-WRAPPER_VERSION = 1
-_UNFINISHED = ErrorInfo(
-    type="TurnInterruptedError",
-    message=(
-        "the process that ran this turn died before the turn ended, so it is not known what else "
-        "was done. Look before you ask for the same again."
-    ),
-)
-_UNFINISHED_DOCUMENT = {"type": _UNFINISHED.type, "message": _UNFINISHED.message}
-
-
-class DamagedLineError(ValueError):
-    """A line that cannot be understood; whoever knows the file names it."""
-
-
-def parse_line(raw: bytes) -> dict[str, Any]:
-    """Return the object on one line, or raise `DamagedLineError`."""
-    try:
-        line = json.loads(raw)
-    except (ValueError, RecursionError) as error:
-        msg = "is no JSON"
-        raise DamagedLineError(msg) from error
-    if not isinstance(line, dict) or not isinstance(line.get("type"), str):
-        msg = "is no object with a type"
-        raise DamagedLineError(msg)
-    return line
-
-
-def is_copy(line: Mapping[str, Any]) -> bool:
-    """Tell the lines that the wrapper copied from a subagent's session."""
-    return "subagent" in line
-
-
-class StoredTurn:
-    """One turn as its lines tell it."""
-
-    def __init__(self, index: int, version: int) -> None:
-        self.index = index
-        self.version = version
-        self.message: Any = ""
-        self.state: dict[str, Any] = {}
-        self.ended = False
-        self.num_blocks: int | None = None
-        self.blocks: dict[int, dict[str, Any]] = {}
-        self.halves: set[int] = set()
-
-    def begin(self, line: Mapping[str, Any]) -> None:
-        """Take a ``user`` line."""
-        self.message = line.get("message", "")
-        self.state = members_of(line)
-        self.ended = False
-
-    def end(self, line: Mapping[str, Any]) -> None:
-        """Take a ``turn_end`` line."""
-        self.state = members_of(line)
-        self.ended = True
-        self.num_blocks = count_of(line, "num_blocks") if "num_blocks" in line else None
-
-    def add(self, line: Mapping[str, Any]) -> None:
-        """Take a line with a block or half of one."""
-        kind = line["type"]
-        if "block_index" in line:
-            index = count_of(line, "block_index")
-        elif kind == "tool_result":
-            index = self._wrapper_call(line.get("id"))
-        else:
-            index = len(self.blocks)
-        if kind == "tool_call":
-            self._call(index, line)
-        elif kind == "tool_result":
-            self._result(index, line)
-        elif kind == "block":
-            if not isinstance(line.get("block"), dict):
-                msg = "its block is no object"
-                raise DamagedLineError(msg)
-            self.blocks[index] = line["block"]
-            self.halves.discard(index)
-        else:
-            self.blocks[index] = {"type": kind, **members_of(line)}
-            self.halves.discard(index)
-
-    def _call(self, index: int, line: Mapping[str, Any]) -> None:
-        call = {"type": "tool_use", **{key: line.get(key) for key in ("id", "name", "arguments")}}
-        before = self.blocks.get(index, {})
-        known = (before.get("type"), before.get("id")) == ("tool_use", call["id"])
-        if known and index not in self.halves:
-            self.blocks[index] = {**before, **call}
-            return
-        self.blocks[index] = {**call, "status": "running"}
-        self.halves.add(index)
-
-    def _result(self, index: int, line: Mapping[str, Any]) -> None:
-        before = self.blocks.get(index, {})
-        call = {"type": "tool_use", "id": line.get("id"), "name": line.get("name")}
-        call["arguments"] = before.get("arguments", {})
-        self.blocks[index] = {**call, **members_of(line)}
-        self.halves.discard(index)
-
-    def _wrapper_call(self, call_id: object) -> int:
-        for index in sorted(self.halves, reverse=True):
-            if self.blocks[index].get("id") == call_id:
-                return index
-        return len(self.blocks)
-
-    def document(self) -> dict[str, Any]:
-        """Return the turn's document, in the version that its lines were written in."""
-        wanted = sorted(self.blocks)
-        if self.ended and self.num_blocks is not None:
-            wanted = [index for index in wanted if index < (self.num_blocks or 0)]
-            if len(wanted) < self.num_blocks:
-                msg = f"turn {self.index} has {len(wanted)} of its {self.num_blocks} blocks"
-                raise DamagedLineError(msg)
-        document = {
-            "usage": {},
-            "duration_ms": 0,
-            **self.state,
-            "index": self.index,
-            "input": self.message,
-            "output": [self.blocks[index] for index in wanted],
-        }
-        if not self.ended:
-            document |= {"status": "unknown", "error": _UNFINISHED_DOCUMENT}
-        return document
-
-    def written(self) -> WrittenTurn | None:
-        """Return what the file holds of the turn; None if it must be written anew."""
-        if self.version == WRAPPER_VERSION:
-            return None
-        return WrittenTurn(
-            message=self.message,
-            state=self.state,
-            ended=self.ended,
-            num_blocks=self.num_blocks or 0,
-            blocks={
-                index: (block_from_dict(document), index not in self.halves)
-                for index, document in self.blocks.items()
-            },
-        )
 
 
 class Truth:
@@ -182,6 +55,7 @@ class Truth:
         self.turns: dict[int, StoredTurn] = {}
         self.end = 0
         self.unterminated = False
+        self.shared: Shared | None = None
         self._wrapper_turns: dict[Any, StoredTurn] = {}
 
     @property
@@ -212,13 +86,15 @@ class Truth:
             self.version = version if isinstance(version, int) else WRAPPER_VERSION
             self.taken_over |= self.version > WRAPPER_VERSION
         elif kind == "user":
-            self._begin(line).begin(line)
+            self._begin(line).take(line)
         elif kind == "turn_end":
-            self._turn(line, new="num_blocks" in line).end(line)
+            self._turn(line, new="num_blocks" in line).take(line)
         elif kind == "turn_update":
-            self._turn(line, new=True).state = members_of(line)
+            self._turn(line, new=True).take(line)
+        elif kind == "shared":
+            self.shared = Shared.of(line)
         elif kind in OWN or "block_index" in line:
-            self._turn(line, new="block_index" in line).add(line)
+            self._turn(line, new="block_index" in line).take(line)
 
     def _begin(self, line: Mapping[str, Any]) -> StoredTurn:
         index = count_of(line, "turn_index")
@@ -243,13 +119,20 @@ class Truth:
 
     def trajectory(self, session_id: str) -> Trajectory:
         """Return the record."""
-        head = migrate({"session_id": session_id, **self.head})
-        head["session_id"] = head["session_id"] or session_id
-        turns = [
-            migrate({"version": turn.version, "turns": [turn.document()]})["turns"][0]
-            for _, turn in sorted(self.turns.items())
-        ]
-        return trajectory_from_dict({**head, "turns": turns})
+        return trajectory_of(self.head, self.turns, session_id)
+
+
+def trajectory_of(
+    head: Mapping[str, Any], turns: Mapping[int, StoredTurn], session_id: str
+) -> Trajectory:
+    """Return the record with this head and these turns, each in the version that it has."""
+    head = migrate({"session_id": session_id, **head})
+    head["session_id"] = head["session_id"] or session_id
+    documents = [
+        migrate({"version": turn.version, "turns": [turn.document()]})["turns"][0]
+        for _, turn in sorted(turns.items())
+    ]
+    return trajectory_from_dict({**head, "turns": documents})
 
 
 def parse_truth(data: bytes, path: Path) -> Truth:
@@ -309,7 +192,41 @@ def load(folder: Path, session_id: str) -> Trajectory | None:
     if not private_files.is_real_folder(folder):
         return None
     truth = _parse_file(folder / TRUTH_NAME)
+    if truth.shared is not None:
+        with naming_file(folder / TRUTH_NAME):
+            shared = sharing.turns_of(folder, truth.shared, range(truth.shared.stop))
+        truth.turns = shared | truth.turns
     return complete(truth, folder, session_id)
+
+
+def load_range(folder: Path, session_id: str, turns: TurnRange) -> Trajectory | None:
+    """Read some turns, from the end of the file on; otherwise as `load`."""
+    found = _load_from_the_end(folder, session_id, turns)
+    if found is None:
+        found = load(folder, session_id)
+    return found and attrs.evolve(found, turns=turns.of(found.turns))
+
+
+def _load_from_the_end(folder: Path, session_id: str, turns: TurnRange) -> Trajectory | None:
+    """Return a record with the wanted turns; None if only the whole file tells them."""
+    if not private_files.is_real_folder(folder):
+        return None
+    path = folder / TRUTH_NAME
+    try:
+        with private_files.opened(path) as fd:
+            tail = read_tail(fd, os.fstat(fd).st_size, lambda tail: tail.knows(turns))
+        wanted = tail.wanted(turns)
+        if tail.foreign or tail.head is None or wanted is None:
+            return None
+        found = {place: tail.turns[place] for place in wanted if place in tail.turns}
+        if tail.shared is not None:
+            rest = [place for place in wanted if place not in found]
+            found |= sharing.turns_of(folder, tail.shared, rest)
+        record = trajectory_of(tail.head, found, session_id)
+    except (FileNotFoundError, DamagedLineError, TrajectoryFormatError):
+        # Whoever reads it all can name the file and the line.
+        return None
+    return record if record.session_id == session_id else None
 
 
 def complete(truth: Truth, folder: Path, session_id: str) -> Trajectory | None:
@@ -348,7 +265,7 @@ def _completed(record: Trajectory, truth: Truth, folder: Path, session_id: str) 
     # It wrote the lines of a turn when the turn was over, but the snapshot also in between.
     told = [turn for turn in record.turns if truth.is_settled(turn.index)]
     begun = [
-        attrs.evolve(turn, status="unknown", error=_UNFINISHED)
+        attrs.evolve(turn, status="unknown", error=UNFINISHED)
         for turn in snapshot.turns[len(told) :]
     ]
     return Trajectory.of(snapshot.info, (*told, *begun))
@@ -368,25 +285,3 @@ def _snapshot(folder: Path, session_id: str) -> Trajectory | None:
     with naming_file(path):
         record = trajectory_from_dict(document)
     return record if record.session_id else attrs.evolve(record, session_id=session_id)
-
-
-def members_of(line: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the members of the value that stands on a line, without the line's own."""
-    own = OWN.get(line["type"], OWN["text"])
-    shadowed = line.get(SHADOWED, {})
-    if not isinstance(shadowed, dict):
-        msg = f"its {SHADOWED} is no object"
-        raise DamagedLineError(msg)
-    return {
-        **{key: item for key, item in line.items() if key not in own and key not in RESERVED},
-        **shadowed,
-    }
-
-
-def count_of(line: Mapping[str, Any], member: str) -> int:
-    """Return a member that counts something, or raise `DamagedLineError`."""
-    value = line.get(member)
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        msg = f"its {member} is no count"
-        raise DamagedLineError(msg)
-    return value

@@ -7,22 +7,35 @@ import json
 import os
 import shutil
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import attrs
 
-from caw_core.errors import StorageError
+from caw_core.errors import SessionBusyError, StorageError
 from caw_core.serialize import trajectory_to_dict
-from caw_storage_jsonl import lease, private_files, record
-from caw_storage_jsonl.lines import Position, WrittenTurn, metadata_line, turn_lines
+from caw_storage_jsonl import lease, private_files, record, sharing
+from caw_storage_jsonl.lines import (
+    TRUTH_NAME,
+    DamagedLineError,
+    Position,
+    WrittenTurn,
+    metadata_line,
+    turn_lines,
+)
+from caw_storage_jsonl.live import EventWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
+    from caw_core.storage import LiveEvent
     from caw_core.trajectory import SessionInfo, Turn
 
 TURNS_NAME = "turns"
+
+_PAUSES = (0.001, 0.01)
+"""How long to wait, in seconds, before a lock counts as taken: a list holds it for a moment."""
 
 
 @attrs.define(kw_only=True)
@@ -34,7 +47,15 @@ class _Known:
     head_line: bytes
     metadata_at: int
     turns: set[int]
+    last_turn: int
     last: tuple[int, WrittenTurn | None] | None = None
+
+    @property
+    def position(self) -> Position:
+        """What a line may say of the file as it is now."""
+        return Position(
+            num_turns=len(self.turns), last_turn=self.last_turn, metadata_at=self.metadata_at
+        )
 
 
 class SessionWriter:
@@ -46,16 +67,18 @@ class SessionWriter:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._path = folder / record.TRUTH_NAME
+        self._path = folder / TRUTH_NAME
         self._mutex = threading.Lock()
         self._lease: lease.FileLease | None = None
         self._known: _Known | None = None
         self._raw_written: tuple[int, int] | None = None
+        self._events = EventWriter(folder)
 
     def lease(self) -> lease.FileLease:
         """Take the session's lock until `caw_storage_jsonl.lease.FileLease.release`."""
         with self._mutex, private_files.naming(self._folder, "lock"):
-            self._lease = lease.take(self._folder)
+            self._lease = _taken(self._folder)
+            self._lease.kept = self
             return self._lease
 
     def write(self, session: SessionInfo, turn: Turn | None = None) -> None:
@@ -73,6 +96,46 @@ class SessionWriter:
                 self._write_raw(turn)
             if turn is None and session.completed_at:
                 self._write_snapshot(session.session_id)
+                self._events.end()
+
+    def share(self, session: SessionInfo, parent: Path, stop: int) -> bool:
+        """Begin the record with the turns below *stop* of the session in another folder.
+
+        Returns:
+            Whether it has them now; False where they must be copied.
+
+        Raises:
+            SessionBusyError: another process or another storage holds the session.
+            StorageError: the disk refused.
+        """
+        with self._mutex, private_files.naming(self._path, "write"), self._locked():
+            with private_files.opened(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT) as fd:
+                self._append(fd, session, None)
+                known = self._known
+                if known is None or known.turns:
+                    # It may have them since an earlier call.
+                    return known is not None and known.turns == set(range(stop))
+                with contextlib.suppress(DamagedLineError):
+                    shared = sharing.share(parent, self._folder, stop)
+                    if shared is not None:
+                        line = shared.line(known.metadata_at)
+                        private_files.append(fd, line)
+                        # What the line says is read back by the next call.
+                        self._known = None
+                        return True
+            return False
+
+    def publish(self, events: Sequence[LiveEvent]) -> None:
+        """Let others see events; the record has nothing to do with them.
+
+        Raises:
+            SessionBusyError: another process or another storage holds the session.
+            StorageError: the disk refused.
+        """
+        with private_files.naming(self._folder, "write"):
+            if self._lease is not None and self._lease.held:
+                self._lease.check()
+            self._events.write(events)
 
     def delete(self) -> bool:
         """Remove the folder and everything in it; return whether it held a record."""
@@ -82,7 +145,7 @@ class SessionWriter:
             with self._locked():
                 self._known = self._raw_written = None
                 # The copy goes first: without the truth it would pass for the record.
-                found = [self._remove(record.SNAPSHOT_NAME), self._remove(record.TRUTH_NAME)]
+                found = [self._remove(record.SNAPSHOT_NAME), self._remove(TRUTH_NAME)]
                 for entry in list(os.scandir(self._folder)):
                     if entry.is_dir(follow_symlinks=False):
                         shutil.rmtree(entry.path)
@@ -105,7 +168,7 @@ class SessionWriter:
             self._lease.check()
             yield
             return
-        passing = lease.take(self._folder)
+        passing = _taken(self._folder)
         try:
             yield
         finally:
@@ -125,7 +188,8 @@ class SessionWriter:
         if turn is not None:
             written = self._written(fd, known, turn.index)
             known.turns.add(turn.index)
-            position = Position(num_turns=len(known.turns), metadata_at=known.metadata_at)
+            known.last_turn = max(known.last_turn, turn.index)
+            position = known.position
             new, written = turn_lines(turn, written, position)
             lines += new
             known.last = (turn.index, written)
@@ -141,6 +205,8 @@ class SessionWriter:
         lines = b"\n" if truth.unterminated else b""
         os.ftruncate(fd, truth.end)
         turns = set(truth.turns)
+        if truth.shared is not None:
+            turns.update(range(truth.shared.stop))
         if not truth.taken_over:
             # From now on the lines are the truth, so what only the snapshot knows goes there.
             old = record.complete(truth, self._folder, session_id)
@@ -148,7 +214,11 @@ class SessionWriter:
                 turn for turn in (old.turns if old else ()) if not truth.is_settled(turn.index)
             ]
             turns.update(turn.index for turn in missing)
-            position = Position(num_turns=len(turns), metadata_at=truth.metadata_at)
+            position = Position(
+                num_turns=len(turns),
+                last_turn=max(turns, default=-1),
+                metadata_at=truth.metadata_at,
+            )
             lines += b"".join(turn_lines(turn, None, position)[0] for turn in missing)
         status = os.fstat(fd)
         known = _Known(
@@ -157,6 +227,7 @@ class SessionWriter:
             head_line=truth.head_line,
             metadata_at=truth.metadata_at,
             turns=turns,
+            last_turn=max(turns, default=-1),
         )
         return known, lines
 
@@ -197,6 +268,14 @@ class SessionWriter:
             if private_files.read_all(fd) == text + b"\n":
                 return
         private_files.replace(path, text + b"\n")
+
+
+def _taken(folder: Path) -> lease.FileLease:
+    for pause in _PAUSES:
+        with contextlib.suppress(SessionBusyError):
+            return lease.take(folder)
+        time.sleep(pause)
+    return lease.take(folder)
 
 
 def _identity(status: os.stat_result) -> tuple[int, int]:

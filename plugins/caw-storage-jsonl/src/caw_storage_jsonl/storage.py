@@ -3,20 +3,34 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+from weakref import WeakValueDictionary
 
 from caw_core import hookimpl
 from caw_core.handles import check_session_id
-from caw_storage_jsonl import listing, private_files, record
+from caw_core.storage import place_of
+from caw_storage_jsonl import listing, live, private_files, record, search
 from caw_storage_jsonl.session import SessionWriter
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Sequence
 
-    from caw_core.storage import SessionPage, SessionQuery
+    from caw_core.storage import (
+        LiveEvent,
+        SearchPage,
+        SearchQuery,
+        SessionPage,
+        SessionQuery,
+        TurnRange,
+    )
     from caw_core.trajectory import SessionInfo, Trajectory, Turn
     from caw_storage_jsonl.lease import FileLease
+
+_KEPT: Final = 8
+"""How many sessions that nobody has leased are remembered for their next write."""
 
 
 class JsonlStorage:
@@ -32,7 +46,10 @@ class JsonlStorage:
     def __init__(self, data_dir: str | os.PathLike[str]) -> None:
         self._data_dir = Path(data_dir).absolute()
         self._root = self._data_dir / "sessions"
-        self._writers: dict[str, SessionWriter] = {}
+        # A service goes through any number of sessions: kept are those that are leased, and the
+        # last others, which need not read their file anew for each write.
+        self._writers: WeakValueDictionary[str, SessionWriter] = WeakValueDictionary()
+        self._last: deque[SessionWriter] = deque(maxlen=_KEPT)
         self._mutex = threading.Lock()
 
     def __repr__(self) -> str:
@@ -49,8 +66,8 @@ class JsonlStorage:
         self._writer(session.session_id, make=True).write(session)
 
     @hookimpl
-    def load_trajectory(self, session_id: str) -> Trajectory | None:
-        """Read a record, this storage's own or the existing wrapper's.
+    def load_trajectory(self, session_id: str, turns: TurnRange | None = None) -> Trajectory | None:
+        """Read a record, this storage's own or the existing wrapper's, or some of its turns.
 
         Raises:
             StorageError: the disk refused.
@@ -60,13 +77,44 @@ class JsonlStorage:
         with private_files.naming(folder, "read"):
             if not private_files.is_real_folder(self._root):
                 return None
-            return record.load(folder, session_id)
+            if turns is None:
+                return record.load(folder, session_id)
+            return record.load_range(folder, session_id, turns)
 
     @hookimpl
     def list_sessions(self, query: SessionQuery) -> SessionPage:
         """List sessions by the time of their last write."""
         with private_files.naming(self._root, "list"):
             return listing.list_page(self._root, query)
+
+    @hookimpl
+    def search_sessions(self, query: SearchQuery) -> SearchPage:
+        """Look through the records, those last written first."""
+        with private_files.naming(self._root, "search"):
+            return search.search_page(self._root, query)
+
+    @hookimpl
+    def share_turns(self, session: SessionInfo, parent_id: str, stop: int) -> bool:
+        """Give the parent's file a second name in the fork's folder, where that can be done."""
+        parent = self._folder(parent_id)
+        return self._writer(session.session_id, make=True).share(session, parent, stop)
+
+    @hookimpl
+    def publish_events(self, session_id: str, events: Sequence[LiveEvent]) -> None:
+        """Add events to the file of those that somebody may follow."""
+        if events:
+            self._writer(session_id, make=True).publish(events)
+
+    @hookimpl
+    def read_events(
+        self, session_id: str, after: str, limit: int, wait_seconds: float
+    ) -> list[LiveEvent]:
+        """Read that file; whoever waits looks every 50 ms whether it has changed."""
+        folder, place = self._folder(session_id), place_of(after)
+        with private_files.naming(folder, "read"):
+            if private_files.is_real_folder(self._root):
+                private_files.is_real_folder(folder)
+            return live.read(folder / live.EVENTS_NAME, place, limit, wait_seconds)
 
     @hookimpl
     def delete_session(self, session_id: str) -> bool:
@@ -99,4 +147,8 @@ class JsonlStorage:
                     private_files.make_folder(self._data_dir)
                 private_files.make_folder(self._root)
         with self._mutex:
-            return self._writers.setdefault(session_id, SessionWriter(folder))
+            writer = self._writers.get(session_id)
+            if writer is None:
+                writer = self._writers[session_id] = SessionWriter(folder)
+                self._last.append(writer)
+            return writer

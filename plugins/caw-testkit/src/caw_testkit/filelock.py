@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 import time
 from typing import TYPE_CHECKING
+
+from caw_core.locks import lock_descriptor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +30,7 @@ def file_lock(path: Path, *, timeout: float) -> Iterator[None]:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
     try:
         deadline = time.monotonic() + timeout
-        while not _try_lock(descriptor):
+        while not lock_descriptor(descriptor):
             if time.monotonic() > deadline:
                 message = f"{path} is still locked by another process after {timeout:g} s"
                 raise TimeoutError(message)
@@ -38,24 +39,3 @@ def file_lock(path: Path, *, timeout: float) -> Iterator[None]:
     finally:
         # Closing releases the lock on every system.
         os.close(descriptor)
-
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def _try_lock(descriptor: int) -> bool:
-        try:
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        return True
-
-else:
-    import fcntl
-
-    def _try_lock(descriptor: int) -> bool:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True

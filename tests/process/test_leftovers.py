@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
+import psutil
 import pytest
 
+from caw_core.process.group import Listing
 from caw_core.process.hosts import end_leftovers
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-pytestmark = pytest.mark.skipif(not Path("/proc").is_dir(), reason="tells processes by /proc")
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="Windows leaves nothing")
 
 HOST = """
 import sys, threading
@@ -37,21 +39,6 @@ sys.stdin.readline()
 """
 
 
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("CAW_HOME", str(tmp_path))
-    return tmp_path
-
-
-def reaper_of(host_pid: int) -> int:
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            parent = int(stat.read_text().rpartition(")")[2].split()[1])
-            if parent == host_pid and b"reaper.py" in (stat.parent / "cmdline").read_bytes():
-                return int(stat.parent.name)
-    pytest.fail("the host has no reaper")
-
-
 @pytest.fixture
 def host() -> Iterator[subprocess.Popen[str]]:
     with subprocess.Popen(
@@ -68,28 +55,48 @@ def orphan(host: subprocess.Popen[str]) -> Iterator[int]:
     """Return a program whose host and reaper were killed at once."""
     assert host.stdout is not None
     pid = int(host.stdout.readline())
-    reaper = reaper_of(host.pid)
-    os.kill(reaper, signal.SIGSTOP)
+    [reaper] = [child for child in psutil.Process(host.pid).children() if child.pid != pid]
+    reaper.suspend()
     host.kill()
     host.wait()
-    os.kill(reaper, signal.SIGKILL)
+    reaper.kill()
     yield pid
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
 
 
+@pytest.fixture
+def stranger() -> Iterator[int]:
+    """Return a process that no host started, the leader of a group."""
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=-1, process_group=0) as popen:
+        yield popen.pid
+        popen.kill()
+
+
 def is_alive(pid: int) -> bool:
-    with contextlib.suppress(OSError):
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     return False
 
 
-def test_leftover_is_found_and_ended_once(orphan: int, host: subprocess.Popen[str]) -> None:
-    [found] = end_leftovers()
+def test_leftover_is_found_and_ended_once(
+    orphan: int, host: subprocess.Popen[str], gone: Any, listing: Listing | None
+) -> None:
+    [found] = end_leftovers(listing=listing)
     assert (found.pid, found.host_pid) == (orphan, host.pid)
     assert found.program.startswith("python")
-    assert not is_alive(orphan)
-    assert end_leftovers() == []
+    assert gone(orphan)
+    assert end_leftovers(listing=listing) == []
+
+
+@pytest.mark.skipif(shutil.which("ps") is None, reason="the start of a group is known from ps")
+def test_leftover_is_found_by_its_group_where_environments_are_hidden(
+    orphan: int, gone: Any
+) -> None:
+    no_environments = list
+    [found] = end_leftovers(listing=no_environments)
+    assert found.pid == orphan
+    assert gone(orphan)
 
 
 def test_dry_run_ends_nothing(orphan: int) -> None:
@@ -105,6 +112,14 @@ def test_programs_of_a_living_host_are_left_alone(host: subprocess.Popen[str]) -
     assert is_alive(pid)
 
 
+def test_programs_of_a_host_that_is_stopped_are_left_alone(host: subprocess.Popen[str]) -> None:
+    assert host.stdout is not None
+    pid = int(host.stdout.readline())
+    host.send_signal(signal.SIGSTOP)
+    assert end_leftovers() == []
+    assert is_alive(pid)
+
+
 def test_host_that_ends_in_order_leaves_no_file(host: subprocess.Popen[str], home: Path) -> None:
     assert host.stdout is not None
     host.stdout.readline()
@@ -113,14 +128,24 @@ def test_host_that_ends_in_order_leaves_no_file(host: subprocess.Popen[str], hom
     assert list((home / "data/hosts").iterdir()) == []
 
 
-def test_file_of_a_dead_host_without_programs_is_removed(home: Path) -> None:
+def test_process_that_got_the_number_of_a_program_is_left_alone(stranger: int, home: Path) -> None:
     folder = home / "data/hosts"
     folder.mkdir(parents=True)
-    # Cut off in mid-line, and naming a process that is ours: only its marker would make it theirs.
-    (folder / "0123456789abcdef").write_text(f"host 4194304\n+{os.getpid()} 1.0\n+12")
+    # A day ago the number was another's; the last line was cut off as the host was killed.
+    noted = f"host 4194304\n+{stranger} {time.time() - 86_400:.0f}\n+12"
+    (folder / "0123456789abcdef").write_text(noted)
     assert end_leftovers() == []
     assert list(folder.iterdir()) == []
-    assert is_alive(os.getpid())
+    assert is_alive(stranger)
+
+
+def test_program_that_has_ended_is_not_looked_for(stranger: int, home: Path) -> None:
+    folder = home / "data/hosts"
+    folder.mkdir(parents=True)
+    started = psutil.Process(stranger).create_time()
+    (folder / "0123456789abcdef").write_text(f"host 4194304\n+{stranger} {started}\n-{stranger}\n")
+    assert end_leftovers() == []
+    assert is_alive(stranger)
 
 
 def test_command_lists_what_it_ends(orphan: int) -> None:
