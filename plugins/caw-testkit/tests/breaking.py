@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from tests.test_reference_storage import Reference, TestReference
+from tests.reference_storage import Reference
+from tests.test_reference_storage import TestReference
 
 if TYPE_CHECKING:
     from collections.abc import Callable

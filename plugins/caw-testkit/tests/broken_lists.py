@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 from tests.breaking import breaks
-from tests.test_reference_storage import Reference
+from tests.reference_storage import Reference
 
 from caw_core import hookimpl
 from caw_core.errors import ConfigError, StorageError
@@ -39,7 +39,7 @@ class ListsInOrderOfIds(Reference):
     newest = "session"
 
 
-@breaks("pages_hold_each_session_once")
+@breaks("pages_hold_each_session_once", "many_sessions_are_listed_page_by_page")
 class ForgetsItsLastPage(Reference):
     @hookimpl
     def list_sessions(self, query: SessionQuery) -> SessionPage:

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 from tests.breaking import breaks
-from tests.test_reference_storage import Reference
+from tests.reference_storage import Reference
 
 from caw_core import hookimpl
 from caw_core.blocks import UnknownBlock
 from caw_core.errors import StorageError
+from caw_core.storage import TurnRange
 from caw_core.trajectory import SessionInfo, Trajectory, Turn
 
 if TYPE_CHECKING:
@@ -50,12 +51,12 @@ class OrdersAsText(Reference):
 @breaks("hole_stays_a_hole")
 class CountsTurnsAnew(Reference):
     @hookimpl
-    def load_trajectory(self, session_id: str) -> Trajectory | None:
-        record = super().load_trajectory(session_id)
+    def load_trajectory(self, session_id: str, turns: TurnRange | None) -> Trajectory | None:
+        record = super().load_trajectory(session_id, turns)
         if record is None:
             return None
-        turns = [attrs.evolve(turn, index=index) for index, turn in enumerate(record.turns)]
-        return attrs.evolve(record, turns=tuple(turns))
+        anew = [attrs.evolve(turn, index=index) for index, turn in enumerate(record.turns)]
+        return attrs.evolve(record, turns=tuple(anew))
 
 
 @breaks("sessions_do_not_mix")
@@ -78,8 +79,8 @@ class KeepsAllInOnePlace(Reference):
 @breaks("session_that_was_never_stored_is_none")
 class MakesWhatIsAskedFor(Reference):
     @hookimpl
-    def load_trajectory(self, session_id: str) -> Trajectory | None:
-        found = super().load_trajectory(session_id)
+    def load_trajectory(self, session_id: str, turns: TurnRange | None) -> Trajectory | None:
+        found = super().load_trajectory(session_id, turns)
         return found or Trajectory(session_id=session_id, provider="")
 
 

@@ -13,7 +13,19 @@ import pytest
 FOLDER = Path(__file__).parent
 
 
-@pytest.mark.parametrize("module", ["broken_records.py", "broken_writers.py", "broken_lists.py"])
+MODULES = [
+    "broken_filters.py",
+    "broken_forks.py",
+    "broken_leases.py",
+    "broken_lists.py",
+    "broken_live.py",
+    "broken_records.py",
+    "broken_searches.py",
+    "broken_writers.py",
+]
+
+
+@pytest.mark.parametrize("module", MODULES)
 def test_each_broken_storage_is_found(module: str, tmp_path: Path) -> None:
     report = tmp_path / "report.json"
     options = ["--import-mode=importlib", "-q", "-p", "no:cacheprovider", "-o", "timeout=100"]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import sys
 from dataclasses import asdict, dataclass
 from importlib.resources import files
@@ -122,7 +123,7 @@ class FakeCli:
     """
 
     def __init__(self, folder: Path, *actions: Action, name: str = "agent") -> None:
-        if sys.platform == "win32":
+        if os.name == "nt":
             message = "a FakeCli is a script with a #! line, which Windows does not run"
             raise RuntimeError(message)
         self._folder = folder / f"fake-{name}"

@@ -105,7 +105,7 @@ class FaultyProgram:
     def __init__(
         self, folder: Path, program: str | os.PathLike[str], *, http: bool = False
     ) -> None:
-        if sys.platform == "win32":
+        if os.name == "nt":
             message = "a FaultyProgram is a script with a #! line, which Windows does not run"
             raise RuntimeError(message)
         self._folder = folder / "faulty"

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from caw_testkit.conformance.base import Conformance, needs
 from caw_testkit.conformance.provider import ProviderConformance
-from caw_testkit.conformance.provider_events import check_events, check_fold, check_provider_events
+from caw_testkit.conformance.provider_events import (
+    check_events,
+    check_fold,
+    check_provider_events,
+    check_values,
+)
 from caw_testkit.conformance.provider_model_script import ModelScript
 from caw_testkit.conformance.provider_script import ProviderScript
 from caw_testkit.conformance.storage import StorageConformance
@@ -18,5 +23,6 @@ __all__ = [
     "check_events",
     "check_fold",
     "check_provider_events",
+    "check_values",
     "needs",
 ]

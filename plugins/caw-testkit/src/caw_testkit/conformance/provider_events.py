@@ -77,7 +77,7 @@ def check_events(events: Sequence[Event]) -> list[str]:
         for end in ends
         if end.status not in _FINAL
     ]
-    return [*problems, *_check_order(events), *_check_values(events)]
+    return [*problems, *_check_order(events), *check_values(events)]
 
 
 def check_provider_events(events: Sequence[Event]) -> list[str]:
@@ -103,7 +103,7 @@ def check_provider_events(events: Sequence[Event]) -> list[str]:
     if places and places[0] != len(events) - 1:
         after = ", ".join(event.type for event in events[places[0] + 1 :][:5])
         problems.append(f"the provider went on after turn_ended: {after}")
-    return [*problems, *_check_order(events), *_check_values(events)]
+    return [*problems, *_check_order(events), *check_values(events)]
 
 
 def check_fold(events: Sequence[Event], *, complete: bool = True) -> list[str]:
@@ -241,13 +241,18 @@ class _Order:
             self.problems.append(f"permission {request_id!r} was settled without being open")
 
 
-def _check_values(events: Sequence[Event]) -> list[str]:
+def check_values(events: Sequence[Event]) -> list[str]:
+    """Check that each of *events* can be stored and added up; their order does not matter.
+
+    Returns:
+        What is wrong, a sentence each; empty if nothing is.
+    """
     problems = []
     for event in events:
         if isinstance(event, UsageReported):
             problems += check_usage(event.usage)
         try:
-            document = json.loads(json.dumps(event_to_dict(event)))
+            document = json.loads(json.dumps(event_to_dict(event), allow_nan=False))
             read = event_from_dict(document)
         except (CawError, TypeError, ValueError, RecursionError) as error:
             problems.append(f"{event.type} cannot be stored: {type(error).__name__}: {error}")

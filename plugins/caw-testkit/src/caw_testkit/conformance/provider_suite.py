@@ -36,6 +36,7 @@ CAPABILITIES: Mapping[str, str] = MappingProxyType(
         "permissions": "asks before the agent does what it may not do by itself",
         "plans": "tells the agent's plan",
         "record_resume": "continues a conversation from its record alone",
+        "restart": "starts its program again by itself when that has ended",
         "resume": "continues a conversation in another process",
         "set_model": "changes the model between turns",
         "steer": "takes a message into a running turn",

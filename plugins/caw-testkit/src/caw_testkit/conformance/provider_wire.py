@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import signal
 from typing import TYPE_CHECKING
 
 import pytest
 
 from caw_core.errors import NotResumableError, ProcessError, ProviderError
 from caw_core.events import Event, RawOutput, VendorEvent
+from caw_core.process.group import KILL
 from caw_core.serialize import event_to_dict
 from caw_testkit.conformance.base import broken, needs
 from caw_testkit.conformance.provider_stage import Followed, Stage, kinds, said
@@ -172,11 +172,7 @@ class WireChecks(ProviderSuite):
         """Effects may have happened, so caw must know: a kill is no failure like others."""
         session, error = wire.fall(kill())
         status = session.trajectory.turns[-1].status
-        if (
-            status != "unknown"
-            or not isinstance(error, ProcessError)
-            or error.signal != signal.SIGKILL
-        ):
+        if status != "unknown" or not isinstance(error, ProcessError) or error.signal != KILL:
             broken(
                 f"the program was killed in mid-turn; the turn is {status!r}, the error {error!r} "
                 f"with signal {getattr(error, 'signal', None)!r}",

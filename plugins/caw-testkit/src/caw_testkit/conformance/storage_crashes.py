@@ -6,8 +6,6 @@ import random
 import time
 from typing import TYPE_CHECKING
 
-import pytest
-
 from caw_core.errors import CawError
 from caw_testkit.conformance.base import broken, needs
 from caw_testkit.conformance.storage_leases import wait_for_lease
@@ -18,12 +16,13 @@ from caw_testkit.conformance.storage_suite import StorageSuite, Store
 from caw_testkit.conformance.storage_writer import states_of
 
 if TYPE_CHECKING:
+    import pytest
+
     from caw_core.trajectory import Trajectory
     from caw_testkit.conformance.storage_opened import OpenedStorage
 
 _ROUNDS = 5
-_SERIES = ("a", "b")
-"""Twice as many rounds, in checks that stay short where starting a process takes long."""
+"""How often a check kills: it stays short where starting a process takes long."""
 
 _LINES = 3
 """How many lines the writer says for each turn."""
@@ -32,10 +31,14 @@ _LINES = 3
 class CrashChecks(StorageSuite):
     """The writer is killed, again and again, and somebody else looks at what it left."""
 
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        """Make as many series as the class wants `kills`, half of them for each check."""
+        if "series" in metafunc.fixturenames:
+            metafunc.parametrize("series", range(-(-self.kills // (2 * _ROUNDS))))
+
     @needs("durable")
-    @pytest.mark.parametrize("series", _SERIES)
     def test_no_turn_is_lost_when_the_writer_is_killed_between_turns(
-        self, store: Store, series: str
+        self, store: Store, series: int
     ) -> None:
         """A turn has been stored when persist_turn has returned, not some time later."""
         for number in range(_ROUNDS):
@@ -49,9 +52,8 @@ class CrashChecks(StorageSuite):
         self._must_go_on(store, f"between-{series}-{_ROUNDS - 1}")
 
     @needs("durable")
-    @pytest.mark.parametrize("series", _SERIES)
     def test_no_turn_is_lost_when_the_writer_is_killed_inside_a_turn(
-        self, store: Store, series: str
+        self, store: Store, series: int
     ) -> None:
         """The write that was cut off is the only one that may be missing, and it breaks nothing."""
         moments = random.Random(series)  # noqa: S311 - the same moments in every run

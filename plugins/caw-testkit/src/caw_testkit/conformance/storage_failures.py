@@ -8,7 +8,8 @@ import attrs
 import pytest
 
 from caw_core.errors import CawError, ConfigError, StorageError, TrajectoryError
-from caw_core.storage import SessionQuery
+from caw_core.events import TextDelta
+from caw_core.storage import LiveEvent, SearchQuery, SessionQuery
 from caw_core.trajectory import Trajectory
 from caw_testkit.conformance.base import broken, needs
 from caw_testkit.conformance.storage_samples import head, simple_turn
@@ -83,6 +84,20 @@ class FailureChecks(StorageSuite):
         if new is not None:
             _must_refuse(lambda: new.delete("session-1"), "delete_session")
 
+    @needs("search_sessions")
+    def test_store_that_is_down_is_never_a_search_without_hits(self, store: Store) -> None:
+        """What was not looked through may hold what is looked for."""
+        new = self._opened_out_of_reach(store)
+        if new is not None:
+            _must_refuse(lambda: new.search(SearchQuery(text="prompt")), "search_sessions")
+
+    @needs("read_events")
+    def test_store_that_is_down_is_never_a_session_at_rest(self, store: Store) -> None:
+        """Whoever follows it must hear that there may be more."""
+        new = self._opened_out_of_reach(store)
+        if new is not None:
+            _must_refuse(lambda: new.read_events("session-1"), "read_events")
+
     def test_damaged_store_is_never_an_absent_session(self, store: Store) -> None:
         """A record that cannot be understood is an error, and no turn of it is left out."""
         new = self._opened_damaged(store)
@@ -125,6 +140,7 @@ class FailureChecks(StorageSuite):
         store.release()
         before = _everything(store.folder.parent)
         info = attrs.evolve(head(), session_id=name)
+        event = LiveEvent(turn=0, number=0, event=TextDelta(text="x"))
         calls: dict[str, Callable[[], object]] = {
             "load_trajectory": lambda: store.storage.load(name),
             "persist_turn": lambda: store.storage.persist_turn(info, simple_turn(0)),
@@ -132,7 +148,13 @@ class FailureChecks(StorageSuite):
             "delete_session": lambda: store.storage.delete(name),
             "lease_session": lambda: store.storage.lease(name),
             "session_dir": lambda: store.storage.session_dir(name),
+            "publish_events": lambda: store.storage.publish_events(name, [event]),
+            "read_events": lambda: store.storage.read_events(name),
+            "share_turns": lambda: store.storage.share_turns(info, "victim", 1),
         }
+        if "share_turns" in self.capabilities:
+            child = head("child", forked_from=name)
+            _must_refuse_id(lambda: store.storage.share_turns(child, name, 1), "share_turns", name)
         always = {"load_trajectory", "persist_turn"}
         for hook, call in calls.items():
             if hook in always | self.capabilities:

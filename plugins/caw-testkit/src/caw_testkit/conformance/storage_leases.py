@@ -34,7 +34,7 @@ class LeaseChecks(StorageSuite):
         """Of two writers the second one hears of it before it has done anything."""
         lease = store.storage.lease(_ID)
         for storage in (store.storage, self._another(store)):
-            _must_be_busy(functools.partial(storage.lease, _ID), "a second lease_session")
+            must_be_busy(functools.partial(storage.lease, _ID), "a second lease_session")
         lease.release()
 
     @needs("lease_session", "durable")
@@ -52,7 +52,7 @@ class LeaseChecks(StorageSuite):
         with WriterProcess(store, _ID, "hold") as other:
             if other.line() != "leased":
                 broken("A lease that was released stays taken.", "Let release() give it back.")
-            _must_be_busy(lambda: store.storage.lease(_ID), "a lease that another process holds")
+            must_be_busy(lambda: store.storage.lease(_ID), "a lease that another process holds")
 
     @needs("lease_session")
     def test_released_lease_can_be_taken(self, store: Store) -> None:
@@ -63,7 +63,7 @@ class LeaseChecks(StorageSuite):
         second = store.storage.lease(_ID)
         first.release()
         another = self._another(store)
-        _must_be_busy(lambda: another.lease(_ID), "a lease after another one's second release()")
+        must_be_busy(lambda: another.lease(_ID), "a lease after another one's second release()")
         second.release()
 
     @needs("lease_session")
@@ -131,7 +131,7 @@ class LeaseChecks(StorageSuite):
         """The writer would go on into nothing."""
         expected = Trajectory.of(head(_ID), (simple_turn(0),))
         store.storage.write(expected.info, *expected.turns)
-        _must_be_busy(lambda: store.open().delete(_ID), "delete_session while somebody writes")
+        must_be_busy(lambda: store.open().delete(_ID), "delete_session while somebody writes")
         store.storage.must_hold(expected, after="a refused delete_session")
 
     @needs("lease_session", "durable")
@@ -155,17 +155,17 @@ class LeaseChecks(StorageSuite):
         other.write(head(_ID), simple_turn(1))
         self._late_writes_are_refused(late, other)
         late.release()
-        _must_be_busy(lambda: store.open().lease(_ID), "a lease after the loser's release()")
+        must_be_busy(lambda: store.open().lease(_ID), "a lease after the loser's release()")
 
     def _late_writes_are_refused(self, late: OpenedStorage, other: OpenedStorage) -> None:
         expected = Trajectory.of(head(_ID), (simple_turn(0), simple_turn(1)))
         changed = head(_ID, metadata={})
-        _must_be_busy(
+        must_be_busy(
             lambda: late.persist_turn(changed, simple_turn(1, input="late")), "a late persist_turn"
         )
-        _must_be_busy(lambda: late.persist_turn(changed, simple_turn(2)), "a late new turn")
+        must_be_busy(lambda: late.persist_turn(changed, simple_turn(2)), "a late new turn")
         if "persist_session" in self.capabilities:
-            _must_be_busy(lambda: late.persist_session(changed), "a late persist_session")
+            must_be_busy(lambda: late.persist_session(changed), "a late persist_session")
         other.must_hold(expected, after="late writes that were refused")
 
     def _another(self, store: Store) -> OpenedStorage:
@@ -191,7 +191,8 @@ def wait_for_lease(store: Store, session_id: str) -> None:
             return
 
 
-def _must_be_busy(call: Callable[[], object], what: str) -> None:
+def must_be_busy(call: Callable[[], object], what: str) -> None:
+    """Fail unless *call* is refused because somebody else has the session."""
     advice = "Raise caw_core.errors.SessionBusyError, with 'holder' where it is known."
     try:
         call()

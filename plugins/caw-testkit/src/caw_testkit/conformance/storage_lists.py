@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from caw_core.errors import ConfigError
+from caw_core.listing import title_of
 from caw_core.storage import SessionPage, SessionQuery
 from caw_testkit.conformance.base import broken, needs
 from caw_testkit.conformance.storage_samples import head, running_turn, simple_turn
@@ -45,10 +46,10 @@ class ListChecks(StorageSuite):
                 f"The summary says {summary.num_turns} turns and {summary.info!r:.300}.",
                 "Keep the last head and the number of turns where a list finds them.",
             )
-        if not summary.title.startswith("fix the test"):
+        if summary.title != title_of(first.input):
             broken(
-                f"The title is {summary.title!r:.100}, the prompt began with 'fix the test'.",
-                "The title is the beginning of the first prompt, on one line.",
+                f"The title is {summary.title!r:.100}, not {title_of(first.input)!r}.",
+                "The title is what caw_core.listing.title_of makes of the first prompt.",
             )
         _must_be_utc(summary.updated_at)
 
@@ -57,7 +58,7 @@ class ListChecks(StorageSuite):
         """Also sessions that were written at the same moment, and none is left out."""
         names = _fill(store.storage)
         for limit in (1, 3, _SESSIONS, 50):
-            seen = _walk(store.reopened(), SessionQuery(limit=limit))
+            seen = walk(store.reopened(), SessionQuery(limit=limit))
             if sorted(seen) != sorted(names):
                 broken(
                     f"Pages of {limit} showed {seen} of {sorted(names)}.",
@@ -108,7 +109,7 @@ class ListChecks(StorageSuite):
             provider = "codex" if number % 2 else "echo"
             store.storage.write(head(f"s{number}", provider=provider), simple_turn(0))
         for limit in (1, 50):
-            seen = _walk(store.reopened(), SessionQuery(limit=limit, provider="codex"))
+            seen = walk(store.reopened(), SessionQuery(limit=limit, provider="codex"))
             if sorted(seen) != ["s1", "s3", "s5"]:
                 broken(f"Of 's1', 's3' and 's5' the list shows {seen}.", "Filter, then count.")
         if store.storage.list_sessions(SessionQuery(provider="code")).sessions:
@@ -142,9 +143,10 @@ def _fill(storage: OpenedStorage) -> list[str]:
     return names
 
 
-def _walk(storage: OpenedStorage, query: SessionQuery) -> list[str]:
+def walk(storage: OpenedStorage, query: SessionQuery, *, pages: int = _SESSIONS) -> list[str]:
+    """Return the ids on all pages of a list, of which there are so many at most."""
     seen: list[str] = []
-    for _ in range(_SESSIONS + 1):
+    for _ in range(pages + 1):
         page = storage.list_sessions(query)
         if len(page.sessions) > query.limit:
             broken(f"A page of {query.limit} has {len(page.sessions)} sessions.", "Keep the limit.")

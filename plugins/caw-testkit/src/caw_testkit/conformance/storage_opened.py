@@ -10,10 +10,18 @@ from caw_testkit.conformance.base import broken
 from caw_testkit.conformance.differences import differences
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from caw_core.storage import Lease, SessionPage, SessionQuery
+    from caw_core.storage import (
+        Lease,
+        LiveEvent,
+        SearchPage,
+        SearchQuery,
+        SessionPage,
+        SessionQuery,
+        TurnRange,
+    )
     from caw_core.trajectory import SessionInfo, Trajectory, Turn
 
 
@@ -46,6 +54,20 @@ class OpenedStorage:
         self._lease_once(session.session_id)
         self.persist_session(session)
 
+    def publish(self, session_id: str, events: Sequence[LiveEvent]) -> None:
+        """Publish events of a running session, under its lease."""
+        self._lease_once(session_id)
+        self.publish_events(session_id, events)
+
+    def fork(self, session: SessionInfo, parent_id: str, stop: int) -> None:
+        """Begin a record with another's turns, under the new session's lease."""
+        self._lease_once(session.session_id)
+        if not self.share_turns(session, parent_id, stop):
+            broken(
+                f"share_turns of {stop} turns of {parent_id!r} did not return True.",
+                "Return True once the new record has them.",
+            )
+
     def release(self) -> None:
         """Give back every lease that was taken for writing."""
         while self._leases:
@@ -69,12 +91,47 @@ class OpenedStorage:
         """Call ``load_trajectory``."""
         return self._records.load_trajectory(session_id)
 
+    def load_range(self, session_id: str, turns: TurnRange) -> Trajectory | None:
+        """Call ``load_trajectory`` for some turns; what it returns is not cut by the core."""
+        found: Trajectory | None = self._sink.call(
+            "load_trajectory", session_id=session_id, turns=turns
+        )
+        return found
+
     def list_sessions(self, query: SessionQuery) -> SessionPage:
         """Call the hook; a storage that declares it may not answer None."""
         page = self._records.list_sessions(query)
         if page is None:
             broken("list_sessions returned None.", "Return a SessionPage, empty if need be.")
         return page
+
+    def search(self, query: SearchQuery) -> SearchPage:
+        """Call ``search_sessions``; a storage that declares it may not answer None."""
+        page = self._records.search_sessions(query)
+        if page is None:
+            broken("search_sessions returned None.", "Return a SearchPage, empty if need be.")
+        return page
+
+    def share_turns(self, session: SessionInfo, parent_id: str, stop: int) -> bool:
+        """Call the hook."""
+        return self._records.share_turns(self._sink, session, parent_id, stop)
+
+    def publish_events(self, session_id: str, events: Sequence[LiveEvent]) -> None:
+        """Call the hook."""
+        self._records.publish_events(session_id, events)
+
+    def read_events(
+        self,
+        session_id: str,
+        after: str = "",
+        limit: int = 1_000_000,
+        wait_seconds: float = 0,
+    ) -> list[LiveEvent]:
+        """Call the hook; a storage that declares it may not answer None."""
+        events = self._records.read_events(session_id, after, limit, wait_seconds)
+        if events is None:
+            broken("read_events returned None.", "Return the events, an empty list if need be.")
+        return list(events)
 
     def delete(self, session_id: str) -> bool:
         """Call ``delete_session``."""

@@ -25,9 +25,10 @@ class WriterProcess:
         store: the store that it opens.
         session_id: the session that it writes.
         plan: see that module.
+        more: the plan's own argument, if it has one.
     """
 
-    def __init__(self, store: Store, session_id: str, plan: str) -> None:
+    def __init__(self, store: Store, session_id: str, plan: str, *more: str) -> None:
         suite = type(store.suite)
         if "<locals>" in suite.__qualname__:
             broken(
@@ -40,7 +41,7 @@ class WriterProcess:
         self._errors = path
         with path.open("wb") as errors:
             self._process = subprocess.Popen(  # noqa: S603 - this interpreter and our own module
-                [*command, str(store.folder), session_id, plan],
+                [*command, str(store.folder), session_id, plan, *more],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
@@ -55,9 +56,9 @@ class WriterProcess:
         """The process's id."""
         return self._process.pid
 
-    def line(self) -> str:
-        """Return the next line that it says; fail if none comes."""
-        watchdog = threading.Timer(_PATIENCE, self._process.kill)
+    def line(self, patience: float = _PATIENCE) -> str:
+        """Return the next line that it says; fail if none comes within *patience* seconds."""
+        watchdog = threading.Timer(patience, self._process.kill)
         watchdog.start()
         try:
             line = self._output.readline()
@@ -76,10 +77,18 @@ class WriterProcess:
 
     def step(self) -> None:
         """Have it write one turn, and wait until that has ended."""
-        self._input.write("\n")
+        self.ask(1)
+        self.wait_for(1)
+
+    def ask(self, times: int) -> None:
+        """Have it do the next thing so often, without waiting for it."""
+        self._input.write("\n" * times)
         self._input.flush()
-        while not self.line().startswith("ended"):
-            pass
+
+    def wait_for(self, turns: int) -> None:
+        """Wait until so many turns have ended."""
+        while turns:
+            turns -= self.line().startswith("ended")
 
     def kill(self) -> list[str]:
         """Kill it (SIGKILL where there are signals); return what it had said besides."""

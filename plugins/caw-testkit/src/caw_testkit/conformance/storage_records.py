@@ -8,12 +8,11 @@ import attrs
 
 from caw_core.blocks import TextBlock
 from caw_core.errors import CawError
-from caw_core.plugin_check import implementations
 from caw_core.trajectory import Trajectory
 from caw_testkit.conformance.base import broken, needs
 from caw_testkit.conformance.storage_opened import answer_of
 from caw_testkit.conformance.storage_samples import head, running_turn, simple_turn
-from caw_testkit.conformance.storage_suite import HOOKS, StorageSuite, Store
+from caw_testkit.conformance.storage_suite import HOOKS, StorageSuite, Store, visible
 
 _NEIGHBOURS = ("a", "a.b", "ab", "a_b", "axb", "a-1", "a-10", "a-2", "0", "00", "a" * 128)
 """Ids that a prefix, a LIKE pattern or a number would take for one another."""
@@ -27,8 +26,8 @@ class RecordChecks(StorageSuite):
 
         The core calls what is implemented, so what is not declared would run untested.
         """
-        found = {name for name, _ in implementations(store.storage.plugin)} & set(HOOKS)
-        declared = self.capabilities & set(HOOKS)
+        found = visible(store.storage.plugin)
+        declared = self.capabilities & {*HOOKS, "turn_range"}
         if found != declared:
             broken(
                 f"Implemented and not declared: {sorted(found - declared) or 'none'}. "

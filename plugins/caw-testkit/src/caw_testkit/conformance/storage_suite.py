@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import os
 import uuid
 from pathlib import Path
 from types import MappingProxyType
@@ -10,7 +12,7 @@ from urllib.parse import quote
 
 import pytest
 
-from caw_core.plugin_check import check_plugin
+from caw_core.plugin_check import check_plugin, implementations
 from caw_core.registry import default_registry
 from caw_testkit.conformance.base import Conformance
 from caw_testkit.conformance.storage_opened import OpenedStorage
@@ -25,6 +27,10 @@ HOOKS: Mapping[str, str] = MappingProxyType(
         "delete_session": "deletes records",
         "lease_session": "lets one writer at a time write a session, across processes",
         "session_dir": "keeps each session in a folder of its own",
+        "search_sessions": "finds turns by words in prompts and answers",
+        "share_turns": "begins a fork with its parent's turns, which outlive the parent",
+        "publish_events": "takes what a running session does, for others to follow",
+        "read_events": "hands it out in other processes, in order, with gaps that show",
     },
 )
 """The optional hooks of a storage, and what declaring each promises."""
@@ -34,9 +40,22 @@ CAPABILITIES: Mapping[str, str] = MappingProxyType(
         **HOOKS,
         "durable": "what was acknowledged survives the process, and another one reads it",
         "fencing": "a writer whose lease was taken away cannot write any more",
+        "turn_range": "reads some turns of a record at the cost of those, however long it is",
+        "expiring_leases": "a lease holds as long as it is renewed, and until another one takes it",
+        "server_clock": "leases run out by the store's own clock, whatever that of a writer says",
     },
 )
 """Everything that a storage can declare."""
+
+THOROUGH = os.environ.get("CAW_THOROUGH", "") not in ("", "0")
+"""Whether the checks that depend on numbers take the large ones, which take minutes or hours."""
+
+
+def visible(plugin: object) -> set[str]:
+    """Return the capabilities that can be seen of a plugin without opening anything."""
+    hooks = dict(implementations(plugin))
+    ranges = "turns" in inspect.signature(hooks["load_trajectory"]).parameters
+    return set(hooks) & set(HOOKS) | ({"turn_range"} if ranges else set())
 
 
 class StorageSuite(Conformance):
@@ -47,6 +66,10 @@ class StorageSuite(Conformance):
             as in ``"jsonl://{folder}"``. The folder exists and is empty. Instead of it,
             `make_storage` can be overridden.
         patience: how many seconds a lease may outlive its holder, at most.
+        wake_up: how many seconds a reader that waits for events may take to see one, at most.
+        kills: how often the writer is killed; 500 where CAW_THOROUGH is set in the environment.
+        many_sessions: how many are listed page by page; 100,000 there.
+        many_turns: how long the longest record is; 10,000 there.
         golden_stores: a folder with stores that older versions of the storage wrote, or None; see
             ``docs/how-to/prove-a-plugin.md`` for what is in it.
     """
@@ -55,6 +78,10 @@ class StorageSuite(Conformance):
     known_capabilities = CAPABILITIES
     url: ClassVar[str] = ""
     patience: ClassVar[float] = 30.0
+    wake_up: ClassVar[float] = 30.0
+    kills: ClassVar[int] = 500 if THOROUGH else 20
+    many_sessions: ClassVar[int] = 100_000 if THOROUGH else 200
+    many_turns: ClassVar[int] = 10_000 if THOROUGH else 200
     golden_stores: ClassVar[Path | None] = None
 
     def make_storage(self, folder: Path) -> object:
@@ -111,9 +138,21 @@ class StorageSuite(Conformance):
     def take_lease_away(self, folder: Path, session_id: str) -> None:
         """Take a held lease from its holder, who does not notice: what ``fencing`` is about.
 
-        A storage with leases that run out lets this one run out; one with rows deletes the row.
+        A storage whose leases run out lets this one run out, which is the default there; one with
+        rows deletes the row.
         """
+        if "expiring_leases" in self.capabilities:
+            self.let_lease_run_out(folder, session_id)
+            return
         msg = f"{type(self).__name__} declares 'fencing', so it needs 'take_lease_away'"
+        raise NotImplementedError(msg)
+
+    def let_lease_run_out(self, folder: Path, session_id: str) -> None:
+        """Make a held lease one whose time is over, as if it had not been renewed for that long.
+
+        Nobody has taken it. One moves the moment at which it ends, in the store itself.
+        """
+        msg = f"{type(self).__name__} declares 'expiring_leases', so it needs 'let_lease_run_out'"
         raise NotImplementedError(msg)
 
     # ----------------------------------------------------------------------------- for the checks
