@@ -12,6 +12,9 @@ if "CI" not in os.environ:
     # deadline. Here examples differ from run to run; a busy machine is no failure either.
     settings.register_profile("caw", deadline=None)
     settings.load_profile("caw")
+if examples := os.environ.get("CAW_FUZZ_EXAMPLES"):
+    settings.register_profile("long", deadline=None, max_examples=int(examples))
+    settings.load_profile("long")
 
 # A shell starts what it puts into the background with SIGINT ignored, nohup ignores SIGHUP, and
 # programs inherit that: the tests that send these signals would wait for ever.

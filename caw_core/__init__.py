@@ -51,8 +51,8 @@ if TYPE_CHECKING:
     )
     from caw_core.session import Session
     from caw_core.steering import SteerReceipt
-    from caw_core.stream import TurnStream
     from caw_core.store import Store
+    from caw_core.stream import TurnStream
     from caw_core.structured import StructuredAnswer
     from caw_core.tools import ModelTier, ToolGroup
     from caw_core.trajectory import SessionInfo, Trajectory, Turn

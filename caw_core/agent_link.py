@@ -22,8 +22,12 @@ if TYPE_CHECKING:
 log = logging.getLogger("caw.session")
 
 
+STOPPED = "the agent had to be stopped; its conversation was resumed"
+CRASHED = "the agent's program had ended; it was started again and the conversation was resumed"
+
+
 class AgentLink:
-    """Holds the provider's session, which may be closed under a turn and resumed by the next.
+    """Holds the provider's session, which may be lost under a turn and is resumed by the next.
 
     Args:
         session: the provider's session.
@@ -45,6 +49,8 @@ class AgentLink:
         self._stop_seconds = stop_seconds
         self._lock = threading.RLock()
         self._closed = False
+        self._crashed = False
+        self._why = STOPPED
         self.on_resume: Callable[[str], None] = lambda _: None
 
     @property
@@ -55,13 +61,22 @@ class AgentLink:
                 self._resume_key = self._session.resume_key or self._resume_key
             return self._resume_key
 
+    @property
+    def current(self) -> ProviderSession | None:
+        """The provider's session, as it is; None while it is lost."""
+        with self._lock:
+            return self._session
+
     def session(self) -> ProviderSession:
-        """Return the provider's session; one that had to be given up is resumed.
+        """Return the provider's session; one that was lost is resumed, which is tried once.
 
         Raises:
             NotResumableError: it was given up before the agent gave its key.
+            ProviderError: the agent could not resume it; the next call tries again.
             SessionStateError: it was closed for good.
         """
+        if self._crashed and self.resume_key:
+            self._close()
         with self._lock:
             if self._session is not None:
                 return self._session
@@ -72,11 +87,11 @@ class AgentLink:
         if not key:
             msg = "the agent's session was lost before it had given its key; start a new session"
             raise NotResumableError(msg)
-        self.on_resume("the agent had to be stopped; its conversation was resumed")
         session = self._reopen(key)
         with self._lock:
             if not self._closed:
                 self._session = session
+                self.on_resume(self._why)
                 return session
         session.close()
         msg = "the session has ended"
@@ -102,7 +117,14 @@ class AgentLink:
     def abandon(self) -> None:
         """Close the provider's session under its turn; the next turn resumes the conversation."""
         log.warning("the agent does not stop; closing its session")
+        self._why = STOPPED
         self._close()
+
+    def crashed(self, session: ProviderSession) -> None:
+        """Take note that the program behind *session* is gone; the next turn resumes."""
+        with self._lock:
+            if self._session is session:
+                self._crashed, self._why = True, CRASHED
 
     def close(self) -> None:
         """Close it for good."""
@@ -114,6 +136,7 @@ class AgentLink:
         with self._lock:
             self._resume_key = self.resume_key
             session, self._session = self._session, None
+            self._crashed = False
         if session is None:
             return
         # The steps of the stop ladder and some room; a provider that hangs must not hang us.

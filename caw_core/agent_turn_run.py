@@ -39,6 +39,7 @@ class AgentTurnRun(TurnRun):
         """It runs already."""
 
     def _follow_agent(self) -> None:
+        self._agent = self._session.link.current
         over = self._usage.check_budget()
         if over is not None:
             self.interrupt(over)

@@ -7,11 +7,13 @@ import itertools
 import os
 import threading
 import time
+import weakref
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from types import MethodType
+from typing import TypeAlias
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+Check: TypeAlias = Callable[[float], float | None]
 
 
 def utc_now() -> str:
@@ -25,18 +27,22 @@ class Clock:
     A check gets the time (`time.monotonic`) and returns when it wants to be called next, or None
     for never again. So what is watched only notes the time when something happens, without a
     lock, and its check finds out later whether that was enough. Checks must not block.
+
+    A check that is a method does not keep its object: a turn that has ended, with its session,
+    would else live until its deadline.
     """
 
     def __init__(self) -> None:
         self._condition = threading.Condition()
         self._order = itertools.count()
-        self._due: list[tuple[float, int, Callable[[float], float | None]]] = []
+        self._due: list[tuple[float, int, Callable[[], Check | None]]] = []
         self._thread: threading.Thread | None = None
 
-    def watch(self, check: Callable[[float], float | None], first: float) -> None:
+    def watch(self, check: Check, first: float) -> None:
         """Call *check* at the time *first*, and then as it says."""
+        held = weakref.WeakMethod(check) if isinstance(check, MethodType) else lambda: check
         with self._condition:
-            heapq.heappush(self._due, (first, next(self._order), check))
+            heapq.heappush(self._due, (first, next(self._order), held))
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="caw-clock", daemon=True)
                 self._thread.start()
@@ -50,11 +56,16 @@ class Clock:
                 while not self._due or self._due[0][0] > now:
                     self._condition.wait(self._due[0][0] - now if self._due else None)
                     now = time.monotonic()
-                _, order, check = heapq.heappop(self._due)
-            again = check(now)
+                _, order, held = heapq.heappop(self._due)
+            again = _ask(held(), now)
             if again is not None:
                 with self._condition:
-                    heapq.heappush(self._due, (again, order, check))
+                    heapq.heappush(self._due, (again, order, held))
+
+
+def _ask(check: Check | None, now: float) -> float | None:
+    # A function of its own, since a name in the thread's loop would keep the check while it waits.
+    return None if check is None else check(now)
 
 
 _clock = Clock()

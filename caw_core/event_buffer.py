@@ -2,31 +2,40 @@
 
 from __future__ import annotations
 
-import math
+import contextlib
 import threading
 from collections import deque
 from typing import TYPE_CHECKING
 
+from caw_core.errors import SessionStateError
+from caw_core.sizes import size_of
 from caw_core.twins import deliver
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Iterator
 
     from caw_core.events import Event
 
 LIMIT = 1024
 """How many events may wait. A consumer that reads slower slows the agent down instead."""
 
+LIMIT_CHARACTERS = 8 * 1024 * 1024
+"""How much text may wait in them, in characters; one event alone may be larger."""
+
 
 class EventBuffer:
-    """A bounded queue with one blocking or awaiting reader, woken once per burst."""
+    """A bounded queue with one blocking or awaiting reader at a time, woken once per burst."""
 
     def __init__(self) -> None:
         self._condition = threading.Condition()
-        self._events: deque[Event] = deque()
+        self._events: deque[tuple[Event, int]] = deque()
+        self._size = 0
+        self._writers_wait = False
+        self._reading = False
         self._closed = False
         self._discarding = False
-        self._limit: float = LIMIT
+        self._limited = True
         self._waiter: tuple[asyncio.AbstractEventLoop, asyncio.Future[None]] | None = None
 
     def put(self, event: Event, *, wait: bool = True) -> None:
@@ -37,16 +46,19 @@ class EventBuffer:
             wait: False where the reader itself may be the one who adds it.
         """
         with self._condition:
-            while wait and len(self._events) >= self._limit and not self._discarding:
+            while wait and self._limited and not self._discarding and self._fills(1):
+                self._writers_wait = True
                 self._condition.wait()
             if not self._discarding:
-                self._events.append(event)
+                size = size_of(event)
+                self._events.append((event, size))
+                self._size += size
                 self._wake()
 
     def lift_limit(self) -> None:
         """Let the turn come to its end even if nobody reads; only few events will follow."""
         with self._condition:
-            self._limit = math.inf
+            self._limited = False
             self._condition.notify_all()
 
     def close(self) -> None:
@@ -60,35 +72,60 @@ class EventBuffer:
         with self._condition:
             self._discarding = True
             self._events.clear()
+            self._size = 0
             self._wake()
 
     def get(self) -> Event | None:
-        """Return the next event, None after the last; blocks."""
-        with self._condition:
+        """Return the next event, None after the last; blocks.
+
+        Raises:
+            SessionStateError: somebody else waits for it already.
+        """
+        with self._alone(), self._condition:
             while not self._events and not self._closed and not self._discarding:
                 self._condition.wait()
             return self._next()
 
     async def get_async(self) -> Event | None:
-        """Return the next event, None after the last."""
+        """Do as `get`."""
         import asyncio
 
-        while True:
-            with self._condition:
-                if self._events or self._closed or self._discarding:
-                    return self._next()
-                loop = asyncio.get_running_loop()
-                future: asyncio.Future[None] = loop.create_future()
-                self._waiter = (loop, future)
-            await future
+        with self._alone():
+            while True:
+                with self._condition:
+                    if self._events or self._closed or self._discarding:
+                        return self._next()
+                    loop = asyncio.get_running_loop()
+                    future: asyncio.Future[None] = loop.create_future()
+                    self._waiter = (loop, future)
+                await future
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        # Two readers would each get some of the events, and neither a turn.
+        with self._condition:
+            if self._reading:
+                msg = "somebody else reads the events of this turn; they go to one reader"
+                raise SessionStateError(msg)
+            self._reading = True
+        try:
+            yield
+        finally:
+            self._reading = False
 
     def _next(self) -> Event | None:
         if not self._events:
             return None
-        event = self._events.popleft()
-        if len(self._events) == LIMIT // 2:
+        event, size = self._events.popleft()
+        self._size -= size
+        if self._writers_wait and not self._fills(1 / 2):
+            # Not for each event: every switch between two threads takes longer than the event.
+            self._writers_wait = False
             self._condition.notify_all()
         return event
+
+    def _fills(self, part: float) -> bool:
+        return len(self._events) >= part * LIMIT or self._size >= part * LIMIT_CHARACTERS
 
     def _wake(self) -> None:
         self._condition.notify_all()

@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Final
+import sys
+from typing import TYPE_CHECKING
 
 import attrs
 
-from caw_core.blocks import (
-    JSON,
-    Block,
-    ImageBlock,
-    SteerBlock,
-    TextBlock,
-    ThinkingBlock,
-    ToolStatus,
-    ToolUse,
-)
+from caw_core.blocks import JSON, Block, ImageBlock, SteerBlock, TextBlock, ThinkingBlock
 from caw_core.events import (
     Event,
     ImageDone,
@@ -35,6 +26,8 @@ from caw_core.events import (
     TurnEnded,
     UsageReported,
 )
+from caw_core.fold_pieces import Piece, TextPiece, ToolPiece, WholePiece
+from caw_core.kept_output import KeptOutput
 from caw_core.trajectory import PlanEntry, ResolvedOption, Turn
 from caw_core.usage import UsageTally
 
@@ -42,109 +35,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from caw_core.trajectory import TurnOrigin
-
-
-def _checked(text: object) -> str:
-    # Found here, where the provider still stands in the traceback, and not when parts are joined.
-    if not isinstance(text, str):
-        msg = f"the text of an event must be str, not {type(text).__name__}"
-        raise TypeError(msg)
-    return text
-
-
-class _TextPiece:
-    """A text or a piece of thinking that may still grow."""
-
-    def __init__(self, kind: type[TextBlock | ThinkingBlock]) -> None:
-        self.kind: Final = kind
-        self.parts: list[str] = []
-        self.extra: dict[str, JSON] = {}
-        self.done = False
-        self._block: Block | None = None
-
-    def grow(self, text: str) -> None:
-        self.parts.append(_checked(text))
-        self._block = None
-
-    def finish(self, text: str, extra: Mapping[str, JSON]) -> None:
-        self.parts = [_checked(text)]
-        self.extra = dict(extra)
-        self.done = True
-        self._block = None
-
-    def block(self) -> Block | None:
-        if self._block is None:
-            self.parts = ["".join(self.parts)]
-            if not self.parts[0]:
-                return None
-            self._block = self.kind(text=self.parts[0], extra=self.extra)
-        return self._block
-
-
-class _ToolPiece:
-    """A tool call between its start and its result."""
-
-    def __init__(self, call_id: str) -> None:
-        self.use = ToolUse(id=call_id, name="", status="running")
-        self.argument_parts: list[str] = []
-        self.output_parts: list[str] = []
-
-    def start(self, event: ToolStarted) -> None:
-        self._settle()
-        self.use = attrs.evolve(
-            self.use,
-            name=event.name,
-            arguments=event.arguments or self.use.arguments,
-            extra={**self.use.extra, **event.extra},
-        )
-
-    def finish(self, event: ToolFinished) -> None:
-        self._settle()
-        if event.arguments is not None:
-            self.argument_parts = []
-        status: ToolStatus = event.status or ("failed" if event.is_error else "completed")
-        self.use = attrs.evolve(
-            self.use,
-            name=self.use.name if event.name is None else event.name,
-            arguments=self.use.arguments if event.arguments is None else event.arguments,
-            output=self.use.output if event.output is None else event.output,
-            is_error=event.is_error or status == "declined",
-            status=status,
-            content=event.content,
-            duration_ms=event.duration_ms,
-            extra={**self.use.extra, **event.extra},
-        )
-
-    def _settle(self) -> None:
-        if self.output_parts:
-            output = self.use.output + "".join(self.output_parts)
-            self.output_parts = []
-            self.use = attrs.evolve(self.use, output=output)
-        if self.argument_parts:
-            self.argument_parts = ["".join(self.argument_parts)]
-            try:
-                arguments = json.loads(self.argument_parts[0])
-            except ValueError:
-                return
-            if isinstance(arguments, dict):
-                self.use = attrs.evolve(self.use, arguments=arguments)
-
-    def block(self) -> Block:
-        self._settle()
-        return self.use
-
-
-class _WholePiece:
-    """A piece that came in one go."""
-
-    def __init__(self, block: Block) -> None:
-        self._block = block
-
-    def block(self) -> Block:
-        return self._block
-
-
-_Piece = _TextPiece | _ToolPiece | _WholePiece
 
 
 class TurnFold:
@@ -160,6 +50,8 @@ class TurnFold:
         attachments: what came with it, as the record names it.
         started_at: ISO 8601, UTC.
         options: how the caller's options were treated.
+        keep_output: how many characters of output to keep, about; None for all. Older blocks get
+            shorter, and in the end go; the ``extra`` of the block or the turn says ``left_out``.
     """
 
     def __init__(
@@ -171,6 +63,7 @@ class TurnFold:
         attachments: Sequence[Mapping[str, JSON]] = (),
         started_at: str = "",
         options: Sequence[ResolvedOption] = (),
+        keep_output: int | None = None,
     ) -> None:
         self._head = Turn(
             index=index,
@@ -181,46 +74,53 @@ class TurnFold:
             started_at=started_at,
             options=tuple(options),
         )
-        self._pieces: list[_Piece] = []
-        self._texts: dict[tuple[type[Block], str], _TextPiece] = {}
-        self._tools: dict[str, _ToolPiece] = {}
+        self._pieces: list[Piece] = []
+        self._kept = None if keep_output is None else KeptOutput(keep_output, self._pieces)
+        self._room = sys.maxsize if self._kept is None else self._kept.room_of_one
+        self._texts: dict[tuple[type[Block], str], TextPiece] = {}
+        self._tools: dict[str, ToolPiece] = {}
         self._usage = UsageTally()
         self._model = ""
         self._plan: tuple[PlanEntry, ...] = ()
         self._structured: JSON = None
         self._raw: list[str] = []
         self._end: TurnEnded | None = None
-        self._handlers: dict[type[Event], Callable[..., None]] = {
+        self._handlers: dict[type[Event], Callable[..., Piece | None]] = {
             TextDelta: self._text_delta,
             TextDone: self._text_done,
             ThinkingDelta: self._text_delta,
             ThinkingDone: self._text_done,
             ImageDone: self._image,
-            ToolStarted: lambda event: self._tool(event.call_id).start(event),
-            ToolArguments: lambda event: self._tool(event.call_id).argument_parts.append(
-                _checked(event.delta),
-            ),
-            ToolOutput: lambda event: self._tool(event.call_id).output_parts.append(
-                _checked(event.delta),
-            ),
-            ToolFinished: lambda event: self._tool(event.call_id).finish(event),
+            ToolStarted: self._tool_started,
+            ToolArguments: self._tool_arguments,
+            ToolOutput: self._tool_output,
+            ToolFinished: self._tool_finished,
             PlanUpdated: self._plan_updated,
             UsageReported: self._usage_reported,
             Steered: self._steered,
             StructuredDone: self._structured_done,
-            RawOutput: lambda event: self._raw.append(event.line),
+            RawOutput: self._raw_output,
             TurnEnded: self._ended,
         }
 
     def add(self, event: Event) -> None:
         """Take the next event; kinds that leave no trace in a turn are passed over."""
         handler = self._handlers.get(type(event))
-        if handler is not None:
-            handler(event)
+        piece = handler(event) if handler is not None else None
+        if piece is not None and self._kept is not None and self._kept.note(piece):
+            kept = set(self._pieces)
+            self._texts = {key: piece for key, piece in self._texts.items() if piece in kept}
+            self._tools = {key: piece for key, piece in self._tools.items() if piece in kept}
 
     def renumber(self, index: int) -> None:
         """Give the turn another place in the session."""
         self._head = attrs.evolve(self._head, index=index)
+
+    @property
+    def blocks_so_far(self) -> int:
+        """How many blocks there were, those among them that were not kept."""
+        gone = self._kept.blocks_left_out if self._kept is not None else 0
+        return gone + sum(piece.block() is not None for piece in self._pieces)
 
     def turn(self, *, duration_ms: int = 0) -> Turn:
         """Return the turn so far, ``running`` until a `TurnEnded` has come."""
@@ -237,6 +137,7 @@ class TurnFold:
             model=self._model,
             plan=self._plan,
             structured=self._structured,
+            extra=self._kept.mark if self._kept is not None else {},
             raw_output=tuple(self._raw),
         )
 
@@ -244,41 +145,69 @@ class TurnFold:
     def _kind(event: Event) -> type[TextBlock | ThinkingBlock]:
         return TextBlock if isinstance(event, TextDelta | TextDone) else ThinkingBlock
 
-    def _text_delta(self, event: TextDelta | ThinkingDelta) -> None:
+    def _text_delta(self, event: TextDelta | ThinkingDelta) -> Piece:
         key = (self._kind(event), event.block_id)
         piece = self._texts.get(key)
         # Without an id only the last piece can be meant: after anything else a new one begins.
         if piece is None or (not event.block_id and (piece.done or self._pieces[-1] is not piece)):
             piece = self._new_text(key)
         piece.grow(event.text)
+        return piece
 
-    def _text_done(self, event: TextDone | ThinkingDone) -> None:
+    def _text_done(self, event: TextDone | ThinkingDone) -> Piece:
         key = (self._kind(event), event.block_id)
         piece = self._texts.get(key)
         if piece is None or (piece.done and not event.block_id):
             piece = self._new_text(key)
         piece.finish(event.text, event.extra)
+        return piece
 
-    def _new_text(self, key: tuple[type[TextBlock | ThinkingBlock], str]) -> _TextPiece:
-        piece = _TextPiece(key[0])
+    def _new_text(self, key: tuple[type[TextBlock | ThinkingBlock], str]) -> TextPiece:
+        piece = TextPiece(key[0], self._room)
         self._texts[key] = piece
         self._pieces.append(piece)
         return piece
 
-    def _image(self, event: ImageDone) -> None:
-        block = ImageBlock(
-            mime_type=event.mime_type,
-            data=event.data,
-            uri=event.uri,
-            extra=event.extra,
-        )
-        self._pieces.append(_WholePiece(block))
+    def _whole(self, block: Block) -> Piece:
+        piece = WholePiece(block)
+        self._pieces.append(piece)
+        return piece
 
-    def _tool(self, call_id: str) -> _ToolPiece:
+    def _image(self, event: ImageDone) -> Piece:
+        return self._whole(
+            ImageBlock(
+                mime_type=event.mime_type,
+                data=event.data,
+                uri=event.uri,
+                extra=event.extra,
+            )
+        )
+
+    def _tool(self, call_id: str) -> ToolPiece:
         piece = self._tools.get(call_id)
         if piece is None:
-            piece = self._tools[call_id] = _ToolPiece(call_id)
+            piece = self._tools[call_id] = ToolPiece(call_id, self._room)
             self._pieces.append(piece)
+        return piece
+
+    def _tool_started(self, event: ToolStarted) -> Piece:
+        piece = self._tool(event.call_id)
+        piece.start(event)
+        return piece
+
+    def _tool_arguments(self, event: ToolArguments) -> Piece:
+        piece = self._tool(event.call_id)
+        piece.add_arguments(event.delta)
+        return piece
+
+    def _tool_output(self, event: ToolOutput) -> Piece:
+        piece = self._tool(event.call_id)
+        piece.add_output(event.delta)
+        return piece
+
+    def _tool_finished(self, event: ToolFinished) -> Piece:
+        piece = self._tool(event.call_id)
+        piece.finish(event)
         return piece
 
     def _plan_updated(self, event: PlanUpdated) -> None:
@@ -288,11 +217,14 @@ class TurnFold:
         self._usage.add(event.usage, cost_follows=event.cost_follows)
         self._model = event.model or self._model
 
-    def _steered(self, event: Steered) -> None:
-        self._pieces.append(_WholePiece(SteerBlock(text=event.text, extra=event.extra)))
+    def _steered(self, event: Steered) -> Piece:
+        return self._whole(SteerBlock(text=event.text, extra=event.extra))
 
     def _structured_done(self, event: StructuredDone) -> None:
         self._structured = event.value
+
+    def _raw_output(self, event: RawOutput) -> None:
+        self._raw.append(event.line)
 
     def _ended(self, event: TurnEnded) -> None:
         self._end = event

@@ -325,7 +325,9 @@ class ObserverSpecs:
 
         Called in the turn, for each `caw_core.events.UsageReported` with tokens and without a cost,
         before anybody sees the event. So a budget in money is kept in the middle of a turn. The
-        turn waits meanwhile: no network, and what takes long to load is loaded once.
+        turn waits meanwhile: no network, and what takes long to load is loaded once. As a session
+        with a budget in money opens, it is called for one token, in a thread of its own, so that
+        this has happened by then; the model is the one asked for, or the provider's name.
 
         :param provider: the provider's own name, as in `ProviderInfo`.
         :param model: what the agent called the model, never ``""``: where a report names none, the

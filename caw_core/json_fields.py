@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from caw_core.blocks import JSON
 
 
+_LARGEST_COUNT = 1 << 53
+
+
 def text(data: JSON, name: str) -> str:
     """Return the member if it is a string, else ``""``."""
     value = data.get(name) if isinstance(data, dict) else None
@@ -29,6 +32,15 @@ def number(data: JSON, name: str) -> int | None:
     """Return the member if it is an integer, else None; ``true`` is no integer."""
     value = data.get(name) if isinstance(data, dict) else None
     return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def count(data: JSON, name: str) -> int:
+    """Return the member if it counts something, an integer from 0 to 2**53, else 0.
+
+    Beyond that a JSON number is not exact with every reader, and nothing is counted that far.
+    """
+    found = number(data, name) or 0
+    return found if 0 <= found <= _LARGEST_COUNT else 0
 
 
 def decimal(data: JSON, name: str) -> float | None:

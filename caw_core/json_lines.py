@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 import attrs
 
@@ -26,13 +27,22 @@ class Line:
 def read_line(raw: bytes) -> Line:
     """Read the object on a line, if there is one. Never raises.
 
-    Bytes that are not UTF-8 are replaced, so that one bad character costs no message.
+    Bytes that are not UTF-8 are replaced, so that one bad character costs no message; a number
+    that is not finite, for which JSON has no word, is read as null.
     """
     try:
-        message = json.loads(raw.decode(errors="replace"))
+        message = _DECODER.decode(raw.decode(errors="replace"))
     except (ValueError, RecursionError):
         return Line(raw, None)
     return Line(raw, message if isinstance(message, dict) else None)
+
+
+def _finite(digits: str) -> float | None:
+    number = float(digits)
+    return number if math.isfinite(number) else None
+
+
+_DECODER = json.JSONDecoder(parse_float=_finite, parse_constant=_finite)
 
 
 def write_line(message: JSON) -> bytes:

@@ -36,6 +36,9 @@ REST_SECONDS: Final = 5.0
 MOST_EVENTS: Final = 1000
 """How many events wait to be published; then the oldest are left out, which their numbers show."""
 
+MOST_CHARACTERS: Final = 4 << 20
+"""How much text may be in them; a storage that is slower than the agent must not fill memory."""
+
 LARGEST: Final = 1 << 20
 """How large an event may be to be published, in characters."""
 
@@ -71,6 +74,7 @@ class LiveEvents:
         self._lock = threading.Lock()
         self._sending = threading.Lock()
         self._waiting: deque[LiveEvent] = deque()
+        self._size = 0
         self._turn = -1
         self._next_number = 0
         self._failed = False
@@ -115,15 +119,18 @@ class LiveEvents:
         text, more = getattr(last.event, name), getattr(event, name)
         if len(text) + len(more) <= LONGEST_TEXT:
             self._waiting[-1] = _with(last, name, text + more)
+            self._size += len(more)
             return True
         end = self._redactor.certain_length(text)
         self._waiting[-1] = _with(last, name, text[:end])
+        self._size -= len(text) - end
         self._append(attrs.evolve(event, **{name: text[end:] + more}))
         return True
 
     def _append(self, event: Event) -> None:
-        while len(self._waiting) >= MOST_EVENTS:
-            self._waiting.popleft()
+        self._size += size_of(event)
+        while self._waiting and (len(self._waiting) >= MOST_EVENTS or self._size > MOST_CHARACTERS):
+            self._size -= size_of(self._waiting.popleft().event)
         live = LiveEvent(turn=self._turn, number=self._next_number, event=event)
         self._next_number += 1
         self._waiting.append(live)
@@ -134,6 +141,7 @@ class LiveEvents:
             with self._lock:
                 events = list(self._waiting)
                 self._waiting.clear()
+                self._size = 0
                 if events and not whole:
                     events[-1:] = self._parted(events[-1])
             if not events:
@@ -157,6 +165,7 @@ class LiveEvents:
             return [last]
         if not end:
             self._waiting.append(last)
+            self._size += size_of(last.event)
             return []
         self._append(_with(last, names[0], text[end:]).event)
         return [_with(last, names[0], text[:end])]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import attrs
 
@@ -14,8 +15,33 @@ _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 def _texts(values: Iterable[str]) -> tuple[str, ...]:
-    # ``tuple`` itself as the converter would have mypy refuse every argument.
+    # A str would be taken apart into its characters.
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        msg = f"an MCP server's args are a list, not {type(values).__name__}"
+        raise ConfigError(msg)
     return tuple(values)
+
+
+def _check_text(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if not isinstance(value, str):
+        msg = f"an MCP server's {attribute.name} is a str, not {type(value).__name__}"
+        raise ConfigError(msg)
+
+
+def _check_texts(_: object, attribute: attrs.Attribute[Any], values: Iterable[object]) -> None:
+    for value in values:
+        if not isinstance(value, str):
+            kind = type(value).__name__
+            msg = f"an MCP server's {attribute.name} hold texts, and one of them is of type {kind}"
+            raise ConfigError(msg)
+
+
+def _check_pairs(self: object, attribute: attrs.Attribute[Any], pairs: object) -> None:
+    if not isinstance(pairs, Mapping):
+        msg = f"an MCP server's {attribute.name} is a mapping, not {type(pairs).__name__}"
+        raise ConfigError(msg)
+    # No value is shown: it may be a secret.
+    _check_texts(self, attribute, (*pairs, *pairs.values()))
 
 
 @attrs.frozen(kw_only=True)
@@ -35,12 +61,16 @@ class McpServer:
         headers: sent with each request.
     """
 
-    name: str
-    command: str = ""
-    args: tuple[str, ...] = attrs.field(default=(), converter=_texts)
-    env: Mapping[str, str] = attrs.field(factory=dict, repr=lambda env: repr(sorted(env)))
-    url: str = ""
-    headers: Mapping[str, str] = attrs.field(factory=dict, repr=lambda names: repr(sorted(names)))
+    name: str = attrs.field(validator=_check_text)
+    command: str = attrs.field(default="", validator=_check_text)
+    args: tuple[str, ...] = attrs.field(default=(), converter=_texts, validator=_check_texts)
+    env: Mapping[str, str] = attrs.field(
+        factory=dict, repr=lambda env: repr(sorted(env)), validator=_check_pairs
+    )
+    url: str = attrs.field(default="", validator=_check_text)
+    headers: Mapping[str, str] = attrs.field(
+        factory=dict, repr=lambda names: repr(sorted(names)), validator=_check_pairs
+    )
 
     def __attrs_post_init__(self) -> None:
         """Refuse what no agent could use."""

@@ -13,6 +13,7 @@ from caw_core.bounded import call_within
 from caw_core.clock import utc_now
 from caw_core.errors import ConfigError, PersistError, ProviderError, UnsupportedError
 from caw_core.handles import check_new_session_id, new_session_id
+from caw_core.history import repaired
 from caw_core.leases import SessionLeases
 from caw_core.permissions import PermissionDesk
 from caw_core.provider import ForkableSession, ResumeRequest, StartRequest
@@ -223,5 +224,6 @@ def _with_history_stored(core: SessionCore, parent: SessionCore | None = None) -
 
 
 def _resume_request(request: StartRequest, key: str, record: Trajectory | None) -> ResumeRequest:
+    record = record and attrs.evolve(record, turns=repaired(record.turns))
     fields = {field.name: getattr(request, field.name) for field in attrs.fields(StartRequest)}
     return ResumeRequest(**fields, resume_key=key, trajectory=record)

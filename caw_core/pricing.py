@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 
 import attrs
 
+from caw_core.usage import UsageStats
+
 if TYPE_CHECKING:
     from caw_core.events import UsageReported
     from caw_core.plugins import AgentPlugins
+
+
+def read_ahead(plugins: AgentPlugins, model: str) -> None:
+    """Have the plugins that know prices read their tables now, in a thread of its own.
+
+    That may take a second, in which an agent would make calls that its budget does not allow.
+    """
+    threading.Thread(
+        target=plugins.price_usage,
+        args=(model, UsageStats(input_tokens=1)),
+        name="caw-prices",
+        daemon=True,
+    ).start()
 
 
 class TurnPrices:

@@ -10,6 +10,7 @@ import attrs
 
 from caw_core.agent_turns import AgentTurns
 from caw_core.deadlines import Deadlines
+from caw_core.errors import ConfigError
 from caw_core.permissions import PermissionDesk
 from caw_core.tools import ToolGroup
 from caw_core.trajectory import Support, Trajectory
@@ -31,6 +32,23 @@ agent has one. ``full``: anything that the user may do.
 """
 
 
+def _check_prompt(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    from caw_core.attachments import Attachment
+
+    fits, what = {
+        "text": (isinstance(value, str), "a str"),
+        "attachments": (
+            isinstance(value, tuple | list) and all(isinstance(a, Attachment) for a in value),
+            "a tuple of Attachment",
+        ),
+        "output_schema": (value is None or isinstance(value, Mapping), "a JSON Schema as mapping"),
+        "commands": (isinstance(value, bool), "True or False"),
+    }[attribute.name]
+    if not fits:
+        msg = f"a prompt's {attribute.name} is {what}, not {type(value).__name__}"
+        raise ConfigError(msg)
+
+
 @attrs.frozen(kw_only=True)
 class Prompt:
     """What is sent to the agent.
@@ -44,10 +62,10 @@ class Prompt:
             ``@path`` reads the file.
     """
 
-    text: str
-    attachments: tuple[Attachment, ...] = ()
-    output_schema: Mapping[str, Any] | None = None
-    commands: bool = False
+    text: str = attrs.field(validator=_check_prompt)
+    attachments: tuple[Attachment, ...] = attrs.field(default=(), validator=_check_prompt)
+    output_schema: Mapping[str, Any] | None = attrs.field(default=None, validator=_check_prompt)
+    commands: bool = attrs.field(default=False, validator=_check_prompt)
 
 
 @attrs.frozen(kw_only=True)
@@ -139,7 +157,8 @@ class ProviderInfo:
             ``set_model``, ``models``, ``structured``, ``images``, ``files``, ``permissions``,
             ``tool_output`` (while the tool runs), ``plans``, ``file_changes``, ``agent_turns``
             (it tells of turns that the agent begins by itself);
-            ``record_resume``: it resumes from the record alone, whatever the key.
+            ``record_resume``: it resumes from the record alone, whatever the key; ``restart``: its
+            sessions start a program that has ended again by themselves, with the next prompt.
         options: support for the options of `caw_core.Agent`, by name; one not named is unsupported.
         extra_options: options of this provider alone (``Agent(options={…})``), name to description.
         tiers: the model for each `caw_core.tools.ModelTier`, by its value.
@@ -216,7 +235,8 @@ class ResumeRequest(StartRequest):
     Attributes:
         resume_key: the provider's own key, not empty and not beginning with ``-``.
         trajectory: the record so far, or None where no storage has it. Options that the caller
-            left open are already filled in from it.
+            left open are already filled in from it, and tool calls without a result have one; see
+            `caw_core.history.repaired`.
     """
 
     resume_key: str = attrs.field(repr=False)

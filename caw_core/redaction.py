@@ -45,10 +45,14 @@ class Redactor:
 
     Args:
         secrets: the values; those shorter than `SHORTEST` are passed over.
+        patterns: what else is taken out, as far as it matches one of these.
     """
 
-    def __init__(self, secrets: Iterable[str] = ()) -> None:
+    def __init__(
+        self, secrets: Iterable[str] = (), *, patterns: Iterable[re.Pattern[str]] = ()
+    ) -> None:
         self._forms: tuple[str, ...] = ()
+        self._patterns = tuple(patterns)
         self.add(*secrets)
         _alive.add(self)
 
@@ -66,6 +70,8 @@ class Redactor:
         for form in self._forms:
             if form in text:
                 text = text.replace(form, REDACTED)
+        for pattern in self._patterns:
+            text = pattern.sub(REDACTED, text)
         return text
 
     def certain_length(self, text: str) -> int:
@@ -89,14 +95,15 @@ class Redactor:
         Returns:
             The same object where nothing in it changed.
         """
-        return self._walk(value) if self._forms else value  # type: ignore[return-value]  # its kind stays
+        known = self._forms or self._patterns
+        return self._walk(value) if known else value  # type: ignore[return-value]  # its kind stays
 
     def error(self, error: BaseException) -> None:
         """Take the secrets out of the texts of *error*, of its causes and of its group's members.
 
         The ``turn`` that an error carries is the caller's own and stays.
         """
-        if not self._forms:
+        if not (self._forms or self._patterns):
             return
         for each in _chain(error):
             each.args = self._walk(each.args)  # type: ignore[assignment]  # a tuple stays a tuple
@@ -185,9 +192,11 @@ def session_secrets(
         servers: the MCP servers as the caller wrote them, with their ``${NAME}`` references.
 
     Yields:
-        Values of variables whose names say so; of MCP servers also what came by reference, and
-        every header but those of content negotiation, without the scheme (``Bearer``) too.
+        Values of variables whose names say so, and of members in the provider's own options; of
+        MCP servers also what came by reference, and every header but those of content negotiation,
+        without the scheme (``Bearer``) too.
     """
+    yield from _named_secrets(request.options)
     for name, value in {**environment, **request.env}.items():
         if value and is_secret_name(name):
             yield value
@@ -197,7 +206,25 @@ def session_secrets(
         for name, value in server.env.items():
             if is_secret_name(name) or value != raw.env.get(name):
                 yield value
-        for name, value in server.headers.items():
-            if name.lower() not in _PUBLIC_HEADERS:
-                yield value
-                yield value.partition(" ")[2]
+        yield from _headers(server.headers)
+
+
+def _named_secrets(options: object, *, secret: bool = False) -> Iterator[str]:
+    if isinstance(options, Mapping):
+        for name, value in options.items():
+            if str(name).lower().endswith("headers") and isinstance(value, Mapping):
+                yield from _headers(value)
+            else:
+                yield from _named_secrets(value, secret=secret or is_secret_name(str(name)))
+    elif isinstance(options, list | tuple):
+        for value in options:
+            yield from _named_secrets(value, secret=secret)
+    elif isinstance(options, str) and secret:
+        yield options
+
+
+def _headers(headers: Mapping[str, object]) -> Iterator[str]:
+    for name, value in headers.items():
+        if name.lower() not in _PUBLIC_HEADERS and isinstance(value, str):
+            yield value
+            yield value.partition(" ")[2]

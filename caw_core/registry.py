@@ -21,6 +21,7 @@ from caw_core.errors import (
     UnknownProviderError,
     UnknownStorageError,
 )
+from caw_core.known_plugins import KNOWN_DISTRIBUTIONS
 from caw_core.plugin_check import check_plugin
 
 if TYPE_CHECKING:
@@ -32,21 +33,6 @@ GROUPS: Mapping[str, str] = {
     "provider": "caw.providers",
     "storage": "caw.storages",
     "observer": "caw.plugins",
-}
-
-KNOWN_DISTRIBUTIONS: Mapping[str, Mapping[str, str]] = {
-    "provider": {
-        "cc": "caw-provider-claude-code",
-        "claude": "caw-provider-claude-code",
-        "claude_code": "caw-provider-claude-code",
-        "codex": "caw-provider-codex",
-        "local": "caw-provider-local",
-        "echo": "caw-provider-echo",
-        "opencode": "caw-provider-opencode",
-        "replay": "caw-provider-replay",
-    },
-    "storage": {"jsonl": "caw-storage-jsonl"},
-    "observer": {"prices": "caw-prices"},
 }
 
 log = logging.getLogger("caw.plugins")

@@ -17,6 +17,7 @@ Every ``*_from_dict`` raises `TrajectoryFormatError`, whose ``problems`` each en
 from __future__ import annotations
 
 import functools
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, cast, get_args, get_origin
@@ -333,6 +334,9 @@ def _strict(scalar: type) -> Callable[[object, object], Any]:
         if not isinstance(value, accepted) or (isinstance(value, bool) and scalar is not bool):
             msg = f"must be {scalar.__name__}, not {type(value).__name__}"
             raise TypeError(msg)
+        if scalar is float and isinstance(value, int) and abs(value) > sys.float_info.max:
+            msg = "must be a number that a float can be as large as"
+            raise ValueError(msg)
         return value
 
     return check
@@ -376,9 +380,9 @@ def _json_object(value: object, _: object) -> JSON:
 
 def _json(value: object) -> JSON:
     # Copied, so that whoever changes a document does not change a value, which is frozen.
-    if value is None or isinstance(value, str | int | float):
+    if value is None or isinstance(value, (str, int, float)):
         return value
-    if isinstance(value, Mapping):
+    if isinstance(value, (dict, Mapping)):
         for key in value:
             if not isinstance(key, str):
                 msg = f"a member's name must be str, not {type(key).__name__}"

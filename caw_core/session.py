@@ -115,7 +115,7 @@ class Session(SessionRecord):
         Raises:
             StructuredOutputError: the last answer did not fit either; it holds the text, and its
                 ``turn`` is kept.
-            ConfigError: *schema* is none.
+            ConfigError: *schema* is none, or *repairs* is no number.
             As `send` does.
         """
         from caw_core.structured import ask_for

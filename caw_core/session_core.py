@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import bisect
 import contextlib
 import logging
@@ -16,25 +15,30 @@ import attrs
 
 from caw_core.agent_link import AgentLink
 from caw_core.agent_turn_run import AgentTurnRun
+from caw_core.annotations import annotated
+from caw_core.at_exit import SESSIONS, at_exit
 from caw_core.clock import utc_now
 from caw_core.errors import ConfigError, PersistError, SessionStateError, UnsupportedError
+from caw_core.live_events import LiveEvents
+from caw_core.pricing import read_ahead
 from caw_core.provider import Prompt
 from caw_core.recorder import Recorder
 from caw_core.trajectory import SessionInfo, Trajectory
+from caw_core.turn_ending import BY_END
 from caw_core.turn_queue import Ticket, TurnQueue
-from caw_core.turn_run import BY_END, TurnRun
+from caw_core.turn_run import TurnRun
 from caw_core.usage import UsageStats
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from caw_core.agent_turns import AgentTurn
+    from caw_core.leases import SessionLeases
     from caw_core.opening import SessionOpener
     from caw_core.plugins import AgentPlugins
     from caw_core.provider import ProviderSession, StartRequest
     from caw_core.redaction import Redactor
     from caw_core.settings import Settings
-    from caw_core.storage import Lease
     from caw_core.trajectory import ResolvedOption, Turn
 
 log = logging.getLogger("caw.session")
@@ -46,15 +50,6 @@ _WORDS = {"files": "take files", "images": "take images", "models": "list its mo
 _open: weakref.WeakSet[SessionCore] = weakref.WeakSet()
 
 
-def _end_at_exit(core: SessionCore) -> None:
-    """Have *core* ended when the interpreter exits, before its programs are killed."""
-    _open.add(core)
-    # Registered anew each time: exit hooks run backwards, and the process engine, which kills
-    # what is left, may have been imported since.
-    atexit.unregister(_end_all)
-    atexit.register(_end_all)
-
-
 def _end_all() -> None:
     cores = [core for core in _open if not core.ended]
     threads = [threading.Thread(target=core.end_unattended, daemon=True) for core in cores]
@@ -64,6 +59,9 @@ def _end_all() -> None:
     deadline = time.monotonic() + patience
     for thread in threads:
         thread.join(max(0, deadline - time.monotonic()))
+
+
+at_exit(SESSIONS, _end_all)
 
 
 class SessionCore:
@@ -93,7 +91,7 @@ class SessionCore:
         turns: Sequence[Turn],
         request: StartRequest,
         options: tuple[ResolvedOption, ...],
-        leases: Sequence[Lease],
+        leases: SessionLeases,
         redactor: Redactor,
     ) -> None:
         self._pid = os.getpid()
@@ -104,6 +102,7 @@ class SessionCore:
         self.request = request
         self.options = options
         self.recorder = Recorder(plugins, redactor)
+        self.live = LiveEvents(info.session_id, plugins, redactor)
         self.queue = TurnQueue()
         self.used = UsageStats()
         self.link = AgentLink(agent_session, info.resume_key, self._reopen, request.deadlines.stop)
@@ -111,17 +110,19 @@ class SessionCore:
         self.ended = False
         self._info = info
         self._turns = list(turns)
-        self._leases = list(leases)
+        self._leases = leases
         self._lock = threading.RLock()
         self._ending = threading.Lock()
         self._running: list[TurnRun] = []
         self.agent_turn_callbacks: list[Callable[[Turn], None]] = []
-        _end_at_exit(self)
+        _open.add(self)
         self._notices = [
             f"{option.name} has no effect with {info.provider}: {option.how}"
             for option in options
             if option.support == "unsupported"
         ]
+        if settings.budget.usd is not None:
+            read_ahead(plugins, request.model or info.provider)
         request.agent_turns.attach(self._begin_agent_turn)
 
     @property
@@ -156,6 +157,18 @@ class SessionCore:
         """Change the head of the record; it is stored with the next turn."""
         with self._lock:
             self._info = attrs.evolve(self.info, **changes)
+
+    def annotate(self, metadata: Mapping[str, Any] | None, tags: Sequence[str] | None) -> None:
+        """Change metadata and tags, and store them; see `caw_core.Session.annotate`."""
+        if self.ended:
+            msg = "the session has ended; its record is changed with Store.annotate"
+            raise SessionStateError(msg)
+        with self._lock:
+            self._info = annotated(self.info, metadata, tags)
+        failures = self.recorder.record_head(self.info)
+        if failures:
+            msg = "the head of the record was not stored everywhere; session.flush() tries again"
+            raise PersistError(msg, failures)
 
     def next_index(self) -> int:
         """Return the place of the turn that begins now."""
@@ -196,6 +209,12 @@ class SessionCore:
             tracked = list(self._running)
         begun = [(turn.index, run) for run in tracked if (turn := run.turn()) is not None]
         return [run for _, run in sorted(begun, key=lambda item: item[0])]
+
+    def agent_crashed(self, agent: ProviderSession) -> None:
+        """Have the next turn resume the conversation, unless the provider sees to that itself."""
+        capabilities = self.plugins.info.capabilities
+        if capabilities & {"resume", "record_resume"} and "restart" not in capabilities:
+            self.link.crashed(agent)
 
     def _begin_agent_turn(self, turn: AgentTurn) -> None:
         try:
@@ -245,12 +264,15 @@ class SessionCore:
             for run in running:
                 run.finished.wait()
             self.link.close()
+            self.live.close()
             self.change_info(completed_at=utc_now())
             try:
-                self._record_end()
+                self.recorder.finish(self.info)
+            except PersistError:
+                log.exception("session %s ended with unstored turns", self._info.session_id)
+                raise
             finally:
-                for lease in self._leases:
-                    lease.release()
+                self._leases.release()
                 self.ended = True
 
     def end_unattended(self) -> None:
@@ -259,17 +281,6 @@ class SessionCore:
             self.end()
         except Exception:
             log.exception("session %s could not be ended properly", self._info.session_id)
-
-    def _record_end(self) -> None:
-        info = self.info
-        failures = self.recorder.record_head(info)
-        if failures or self.recorder.pending_turns:
-            # What failed before gets one more chance; what still fails is raised.
-            try:
-                self.recorder.flush(info)
-            except PersistError:
-                log.exception("session %s ended with unstored turns", info.session_id)
-                raise
 
     # --------------------------------------------------------------------------- the checks
 
@@ -286,6 +297,7 @@ class SessionCore:
 
         Raises:
             ConfigError: it cannot.
+            SessionBusyError: another process writes the session's record by now.
             SessionStateError: this process is a fork of the session's.
         """
         if self._is_of_parent():
@@ -294,6 +306,7 @@ class SessionCore:
                 "session here, or end that one there and resume it here by its handle"
             )
             raise SessionStateError(msg)
+        self._leases.check()
         if isinstance(prompt, str):
             prompt = Prompt(text=prompt)
         if not isinstance(prompt, Prompt):
@@ -315,4 +328,7 @@ class SessionCore:
         return os.getpid() != self._pid
 
     def _reopen(self, key: str) -> ProviderSession:
-        return self.opener.reopen(self.request, key, self.trajectory)
+        with self._lock:
+            # Without the turn that runs: its prompt is still to be sent.
+            record = Trajectory.of(self.info, tuple(self._turns))
+        return self.opener.reopen(self.request, key, record)

@@ -14,10 +14,13 @@ import attrs
 from caw_core.budget import Budget
 from caw_core.deadlines import Deadlines
 from caw_core.errors import ConfigError, UnsupportedError
+from caw_core.kept_output import LEAST
 from caw_core.mcp import McpServer
 from caw_core.options import resolve_options, unknown_option
 from caw_core.permissions import PermissionCallback, PermissionDesk
+from caw_core.plugin_check import implementations
 from caw_core.provider import Permissions, StartRequest
+from caw_core.storage_retry import StorageRetry
 from caw_core.tools import ModelTier, ToolGroup
 
 if TYPE_CHECKING:
@@ -38,6 +41,8 @@ class AgentOptions(TypedDict, total=False):
     env: Mapping[str, str | None] | None
     data_dir: str | os.PathLike[str] | None
     storage: object
+    mirrors: object
+    storage_retry: StorageRetry | None
     metadata: Mapping[str, Any] | None
     permissions: Permissions | None
     on_permission: PermissionCallback | None
@@ -51,6 +56,7 @@ class AgentOptions(TypedDict, total=False):
     deadlines: Deadlines | None
     options: Mapping[str, Any] | None
     keep_raw: bool
+    keep_output: int | None
     strict: bool
 
 
@@ -63,11 +69,14 @@ class Settings:
         extra: the provider's own options.
         deadlines: how long things may take.
         storage: storage URLs and plugins, in order.
+        mirrors: the same, of copies that may lag.
+        storage_retry: how often one that fails is asked again.
         metadata: the caller's data for records.
         on_permission: answers the agent's requests.
         budget: how much a session may use.
         auto_wait: wait for a usage limit to end.
         keep_raw: keep raw output.
+        keep_output: how many characters of output a turn keeps; None for all.
         strict: refuse options without effect.
     """
 
@@ -75,11 +84,14 @@ class Settings:
     extra: Mapping[str, Any]
     deadlines: Deadlines
     storage: tuple[object, ...]
+    mirrors: tuple[object, ...]
+    storage_retry: StorageRetry
     metadata: Mapping[str, Any]
     on_permission: PermissionCallback | None
     budget: Budget
     auto_wait: bool
     keep_raw: bool
+    keep_output: int | None
     strict: bool
 
     @classmethod
@@ -124,16 +136,21 @@ class Settings:
         auto_wait = options.get("auto_wait")
         if auto_wait is None:
             auto_wait = os.environ.get("CAW_AUTOWAIT", "1").strip().lower() not in _OFF
+        storage = _storage_list(options.get("data_dir"), options.get("storage"))
+        retry = _check("storage_retry", options.get("storage_retry"), StorageRetry)
         return cls(
             given={name: value for name, value in given.items() if value not in (None, "", {}, ())},
             extra=dict(_check("options", options.get("options"), Mapping) or {}),
             deadlines=_check("deadlines", options.get("deadlines"), Deadlines) or Deadlines(),
-            storage=_storage_list(options.get("data_dir"), options.get("storage")),
+            storage=storage,
+            mirrors=_mirror_list(storage, options.get("mirrors")),
+            storage_retry=retry or StorageRetry(),
             metadata=check_metadata(options.get("metadata") or {}),
             on_permission=on_permission,
             budget=_check("budget", options.get("budget"), Budget) or Budget(),
             auto_wait=_check("auto_wait", auto_wait, bool),
             keep_raw=_check("keep_raw", options.get("keep_raw", False), bool),
+            keep_output=_check_number("keep_output", options.get("keep_output"), int, least=LEAST),
             strict=_check("strict", options.get("strict", False), bool),
         )
 
@@ -199,19 +216,40 @@ def tier_model(info: ProviderInfo, tier: ModelTier) -> str:
     return info.tiers[tier.value]
 
 
-def _storage_list(data_dir: str | os.PathLike[str] | None, storage: object) -> tuple[object, ...]:
-    items: list[object] = []
+def _storage_list(data_dir: object, storage: object) -> tuple[object, ...]:
+    folder: list[object] = []
     if data_dir == "":
         msg = "data_dir is empty; name a folder, e.g. '.' for this one"
         raise ConfigError(msg)
     if data_dir is not None:
-        items.append(_folder("data_dir", data_dir).as_uri().replace("file:", "jsonl:", 1))
-    if isinstance(storage, list | tuple):
-        items += storage
-    elif storage is not None:
-        items.append(storage)
+        folder.append(_folder("data_dir", data_dir).as_uri().replace("file:", "jsonl:", 1))
+    return _no_twins("storage", [*folder, *_storages("storage", storage)])
+
+
+def _mirror_list(storages: tuple[object, ...], mirrors: object) -> tuple[object, ...]:
+    items = _storages("mirrors", mirrors)
+    if items and not storages:
+        msg = "mirrors are copies of a storage, and there is none: give storage or data_dir too"
+        raise ConfigError(msg)
+    _no_twins("storage and mirrors", [*storages, *items])
+    return tuple(items)
+
+
+def _storages(name: str, given: object) -> list[object]:
+    items = list(given) if isinstance(given, list | tuple) else [] if given is None else [given]
+    for item in items:
+        # What else is wrong with a plugin is told when it is loaded.
+        if not (isinstance(item, str) or hasattr(item, "caw_api") or any(implementations(item))):
+            hint = "; for a folder give data_dir" if isinstance(item, os.PathLike) else ""
+            kind = type(item).__name__
+            msg = f"{name} is a URL, a storage plugin, or a list of these, not {kind}{hint}"
+            raise ConfigError(msg)
+    return items
+
+
+def _no_twins(name: str, items: list[object]) -> tuple[object, ...]:
     if any(item in items[:place] for place, item in enumerate(items)):
-        msg = "storage: one of them is given twice"
+        msg = f"{name}: one of them is given twice"
         raise ConfigError(msg)
     return tuple(items)
 

@@ -84,7 +84,7 @@ class SessionQuery:
     since: datetime | None = attrs.field(default=None, validator=_aware)
     until: datetime | None = attrs.field(default=None, validator=_aware)
     metadata: Mapping[str, JSON] = attrs.field(factory=dict)
-    tags: tuple[str, ...] = attrs.field(default=(), converter=tuple)
+    tags: tuple[str, ...] = attrs.field(default=(), converter=tuple[str, ...])
 
 
 @attrs.frozen(kw_only=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from caw_core.errors import SessionStateError
 from caw_core.event_buffer import EventBuffer
 from caw_core.turn_run import TurnRun
 from caw_core.twins import deliver
@@ -67,7 +68,8 @@ class TurnStream:
     Use it as a context manager (``with`` or ``async with``): leaving the block before the turn has
     ended interrupts it, and so does dropping the last reference to it. Iteration ends with the
     `caw_core.events.TurnEnded` event and then raises if the turn failed. A consumer that reads
-    slowly slows the agent down; it does not fill memory.
+    slowly slows the agent down; it does not fill memory. One reader at a time: whoever asks for
+    the next event while another waits for it gets a `caw_core.errors.SessionStateError`.
     """
 
     def __init__(self, session: Session, core: SessionCore, prompt: Prompt) -> None:
@@ -108,6 +110,8 @@ class TurnStream:
     def _next(self) -> Event | None:
         try:
             return self._buffer.get()
+        except SessionStateError:
+            raise
         except BaseException:
             self.close()
             raise
@@ -121,6 +125,8 @@ class TurnStream:
     async def _next_async(self) -> Event | None:
         try:
             return await self._buffer.get_async()
+        except SessionStateError:
+            raise
         except BaseException:
             await self.close_async()
             raise

@@ -109,7 +109,14 @@ def ask_for(
         schema: what `Form.of` takes.
         repairs: how often to ask again.
         native: the provider has its own way to keep to a schema.
+
+    Raises:
+        ConfigError: there is no such form, or no such number.
+        StructuredOutputError: the last answer did not fit either.
     """
+    if isinstance(repairs, bool) or not isinstance(repairs, int) or repairs < 0:
+        msg = f"repairs is a whole number not below 0, not {repairs!r}"
+        raise ConfigError(msg)
     form = Form.of(schema)
     text = json.dumps(form.schema)
     question = attrs.evolve(prompt, output_schema=form.schema)

@@ -11,6 +11,9 @@ from caw_core.trajectory import ErrorInfo, TurnStatus
 Stopper = str | CawError | TurnEnded
 """Who ended a turn early: somebody, an error that is then raised, or the way in which it ended."""
 
+BY_CALLER = "caller"
+BY_END = "end"
+
 
 def failure(error: BaseException) -> CawError:
     """Return *error* as one that callers know; one of a plugin's own becomes a `ProviderError`."""
@@ -22,10 +25,15 @@ def failure(error: BaseException) -> CawError:
     return wrapped
 
 
-def failed(error: CawError) -> TurnEnded:
-    """Return the end of a turn that failed with *error*."""
+def failed(error: CawError, *, sent: bool) -> TurnEnded:
+    """Return the end of a turn that failed with *error*.
+
+    Args:
+        error: what it failed with.
+        sent: whether the agent was given the prompt.
+    """
     # A program that died may have done things that nobody saw.
-    status: TurnStatus = "unknown" if isinstance(error, ProcessError) else "failed"
+    status: TurnStatus = "unknown" if sent and isinstance(error, ProcessError) else "failed"
     return TurnEnded(stop_reason=None, status=status)
 
 

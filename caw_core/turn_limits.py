@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -39,16 +40,29 @@ class DeadlineWatch:
         self._resting = resting
         self._started = self._last_sign = time.monotonic()
         self._signs = 0
+        self._lock = threading.Lock()
+        self._pauses = 0
+        self._paused_at = 0.0
 
     def sign(self) -> None:
         """Note that the agent showed a sign of life."""
         self._last_sign = time.monotonic()
         self._signs += 1
 
-    def rest(self, seconds: float) -> None:
-        """Leave a wait of ours out of account."""
-        self._started += seconds
-        self._last_sign = time.monotonic()
+    def pause(self) -> None:
+        """Leave what follows out of account, until `go_on` was called as often as this."""
+        with self._lock:
+            if not self._pauses:
+                self._paused_at = time.monotonic()
+            self._pauses += 1
+
+    def go_on(self) -> None:
+        """Count again; the silence begins anew."""
+        with self._lock:
+            self._pauses -= 1
+            if not self._pauses:
+                self._last_sign = time.monotonic()
+                self._started += self._last_sign - self._paused_at
 
     def _ahead(self) -> Iterator[tuple[float, str, float]]:
         silence = "idle" if self._signs else "first_event"
@@ -61,6 +75,8 @@ class DeadlineWatch:
 
     def next_check(self, now: float) -> float:
         """Return when to look again."""
+        if self._pauses:
+            return now + 1
         checks = [when for when, _, _ in self._ahead()]
         if not self._signs and self._limits.idle is not None:
             # The first sign may come before the next check and start this one running.
@@ -69,6 +85,8 @@ class DeadlineWatch:
 
     def passed(self, now: float) -> DeadlineError | None:
         """Return the error for a deadline that has passed."""
+        if self._pauses:
+            return None
         if self._resting():
             self._last_sign = now
         for when, kind, seconds in self._ahead():

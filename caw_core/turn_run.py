@@ -1,4 +1,4 @@
-"""One running turn: its thread, its deadlines, its end."""
+"""One running turn: its thread, what it follows, its end."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from caw_core.clock import process_clock, utc_now
 from caw_core.errors import (
     CawError,
     LimitError,
+    ProcessError,
     ProviderError,
     SessionStateError,
     TurnInterruptedError,
@@ -31,9 +32,10 @@ from caw_core.fold import TurnFold
 from caw_core.pricing import TurnPrices
 from caw_core.provider import Prompt
 from caw_core.trajectory import StopReason, Turn, TurnOrigin
-from caw_core.turn_ending import Stopper, completed, failed, failure
+from caw_core.turn_ending import BY_CALLER, BY_END, Stopper, completed, failed, failure
 from caw_core.turn_limits import DeadlineWatch, UsageWatch, wait_for_limit
 from caw_core.turn_queue import Ticket
+from caw_core.turn_stopping import TurnStopping
 from caw_core.turn_store import TurnStore
 
 if TYPE_CHECKING:
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
 
     from caw_core.event_buffer import EventBuffer
     from caw_core.events import Waiting
+    from caw_core.provider import ProviderSession
     from caw_core.session_core import SessionCore
 
 log = logging.getLogger("caw.session")
@@ -49,9 +52,6 @@ STOP_REASONS = (None, *get_args(StopReason))
 
 GO_ON = "Please go on where you stopped."
 """What is sent after a wait for a usage limit, if the agent had done something already."""
-
-BY_CALLER = "caller"
-BY_END = "end"
 
 
 class TurnRun:
@@ -75,17 +75,15 @@ class TurnRun:
         self._lock = threading.RLock()
         self._fold: TurnFold | None = None
         self._turn: Turn | None = None
-        self._interrupted_by: Stopper | None = None
         self._started = 0.0
         self._store = TurnStore(session, self._running)
         self._prices = TurnPrices(session.plugins)
-        self._stopping = threading.Event()
-        self._asked_again = False
-        self._waiting = False
         self._ticket = Ticket(prompt)
         self._callbacks: list[Callable[[], None]] = []
+        self._agent: ProviderSession | None = None
         self.error: BaseException | None = None
         self.finished = threading.Event()
+        self._stopping = TurnStopping(session, self.finished, self._give_up)
         # Known before it has a place, so that an end() in between cannot miss it.
         session.track(self)
         thread = threading.Thread(target=self._run, name="caw-turn", daemon=True)
@@ -133,17 +131,16 @@ class TurnRun:
             by: who ends it; see `caw_core.turn_ending.Stopper`.
         """
         with self._lock:
-            if self.finished.is_set() or self._stopping.is_set():
+            if self.finished.is_set() or self._stopping.by is not None:
                 return
-            self._interrupted_by = by
-            self._stopping.set()
+            self._stopping.note(by)
             begun = self._fold is not None
         if self._buffer is not None:
             self._buffer.lift_limit()
         if not begun:
             self._session.queue.leave(self._ticket)
             return
-        threading.Thread(target=self._stop_agent, name="caw-interrupt", daemon=True).start()
+        self._stopping.begin()
 
     def steer(self, prompt: Prompt) -> bool:
         """Deliver *prompt* into the turn; False if the agent did not take it any more."""
@@ -154,17 +151,15 @@ class TurnRun:
 
     def give_way(self, other: TurnRun) -> None:
         """Let a turn go first that the agent began before it took this one's prompt up."""
-        begun = time.monotonic()
         with self._lock:
             if self._fold is None or self._turn is not None:
                 return
             self._index += 1
             self._fold.renumber(self._index)
-            self._waiting = True
+            self._deadlines.pause()
 
         def go_on() -> None:
-            self._deadlines.rest(time.monotonic() - begun)
-            self._waiting = False
+            self._deadlines.go_on()
             self._attend()
 
         other.when_finished(go_on)
@@ -196,7 +191,7 @@ class TurnRun:
                 self._finish()
 
     def _begin(self) -> None:
-        if self._stopping.is_set():
+        if self._stopping.by is not None:
             msg = "the turn was interrupted before it began"
             raise SessionStateError(msg)
         session = self._session
@@ -214,6 +209,7 @@ class TurnRun:
             attachments=[item.describe() for item in self._prompt.attachments],
             started_at=utc_now(),
             options=self._session.options,
+            keep_output=session.settings.keep_output,
         )
         process_clock().watch(self._check_deadlines, self._deadlines.next_check(self._started))
 
@@ -228,15 +224,15 @@ class TurnRun:
         self._session.request.permission_desk.attach(tell)
 
     def _follow_agent(self) -> None:
-        if self._interrupted_by is not None:
+        if self._stopping.by is not None:
             self._end(TurnEnded(stop_reason="cancelled"))
             return
-        agent = self._session.link.session()
+        self._agent = agent = self._session.link.session()
         for notice in self._session.take_notices():
             self._emit(Notice(level="warning", message=notice))
         prompt, waits = self._prompt, 0
         while True:
-            before = self._fold_size()
+            before = self._blocks_so_far()
             try:
                 self._end(self._follow(agent.prompt(prompt)))
             except LimitError as error:
@@ -244,7 +240,7 @@ class TurnRun:
                 if pause is None or not self._wait(pause):
                     raise
                 waits += 1
-                if self._fold_size() > before:
+                if self._blocks_so_far() > before:
                     prompt = self._ticket.prompt = Prompt(text=GO_ON)
             else:
                 return
@@ -262,17 +258,18 @@ class TurnRun:
                 if event.stop_reason not in STOP_REASONS:
                     msg = f"there is no stop reason {event.stop_reason!r}"
                     raise ValueError(msg)
-                end = event
+                # Status and error are not the provider's to say: they would contradict the record.
+                end = TurnEnded(stop_reason=event.stop_reason, extra=event.extra)
             else:
                 self._handle(event)
         if end is None:
             # A generator that just returns has done as it was told.
-            end = TurnEnded(stop_reason="cancelled" if self._stopping.is_set() else "end_turn")
+            end = TurnEnded(stop_reason="cancelled" if self._stopping.by else "end_turn")
         return end
 
-    def _fold_size(self) -> int:
-        turn = self.turn()
-        return len(turn.output) if turn else 0
+    def _blocks_so_far(self) -> int:
+        with self._lock:
+            return self._fold.blocks_so_far if self._fold is not None else 0
 
     def _wait(self, pause: Waiting) -> bool:
         self._handle(pause)
@@ -282,12 +279,10 @@ class TurnRun:
             pause.until,
             pause.reason,
         )
-        self._waiting = True
-        begun = time.monotonic()
-        interrupted = self._stopping.wait(pause.seconds)
-        self._deadlines.rest(time.monotonic() - begun)
-        self._waiting = False
-        return not interrupted
+        self._deadlines.pause()
+        stopped = self._stopping.wait(pause.seconds)
+        self._deadlines.go_on()
+        return not stopped
 
     def _handle(self, event: Event, *, wait: bool = True) -> None:
         if isinstance(event, RawOutput):
@@ -300,10 +295,8 @@ class TurnRun:
             if self._turn is not None or self._fold is None:
                 return
             self._fold.add(event)
-            ask_again = self._interrupted_by is not None and not self._asked_again
-            self._asked_again |= ask_again
+            ask_again = self._stopping.must_ask_again()
         if ask_again:
-            # The first request may have come before the agent had anything to interrupt.
             self._session.link.interrupt()
         self._deadlines.sign()
         self._emit(event, wait=wait)
@@ -317,6 +310,7 @@ class TurnRun:
                 self.interrupt(reason)
 
     def _emit(self, event: Event, *, wait: bool = True) -> None:
+        self._session.live.put(self._index, event)
         if self._buffer is not None:
             self._buffer.put(event, wait=wait)
 
@@ -335,15 +329,17 @@ class TurnRun:
             self.error = error
             self._finish()
             return
-        if self._interrupted_by is not None:
+        if isinstance(error, ProcessError) and self._agent is not None:
+            self._session.agent_crashed(self._agent)
+        if self._stopping.by is not None:
             # What breaks while we stop it is part of stopping it.
             self._end(TurnEnded(stop_reason="cancelled"))
             return
         known = failure(error)
-        self._end(failed(known), known)
+        self._end(failed(known, sent=self._agent is not None), known)
 
     def _end(self, end: TurnEnded, error: CawError | None = None) -> None:
-        by = self._interrupted_by
+        by = self._stopping.by
         end, error = completed(end, error, by)
         with self._lock:
             if self._turn is not None or self._fold is None:
@@ -380,30 +376,12 @@ class TurnRun:
         for callback in callbacks:
             callback()
 
-    # ------------------------------------------------------------------------------ stopping
-
-    def _stop_agent(self) -> None:
-        step = self._session.request.deadlines.stop
-        for stop in (self._session.link.interrupt, self._session.link.abandon):
-            try:
-                stop()
-            except Exception:
-                log.exception(
-                    "stopping the agent of session %s failed", self._session.info.session_id
-                )
-            if self.finished.wait(step):
-                return
-        log.warning(
-            "session %s: the provider did not end the turn; going on without it",
-            self._session.info.session_id,
-        )
+    def _give_up(self) -> None:
         self._end(TurnEnded(stop_reason="cancelled"))
 
     def _check_deadlines(self, now: float) -> float | None:
-        if self.finished.is_set() or self._stopping.is_set():
+        if self.finished.is_set() or self._stopping.by is not None:
             return None
-        if self._waiting:
-            return now + 1
         passed = self._deadlines.passed(now)
         if passed is None:
             return self._deadlines.next_check(now)

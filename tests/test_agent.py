@@ -5,6 +5,7 @@ import pickle
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -31,7 +32,6 @@ from caw_core.provider import NATIVE, OptionSupport
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 
 def test_completion_opens_sends_ends_and_returns_the_record(stage: Any) -> None:
@@ -536,6 +536,10 @@ def test_native_is_the_support_of_an_option() -> None:
         ({"env": "A=1"}, "env is a Mapping, not str"),
         ({"max_turns": 0}, "max_turns is a whole number not below 1, not 0"),
         ({"temperature": float("nan")}, "temperature is a number not below 0, not nan"),
+        ({"registry": 5}, "registry is a PluginRegistry, not int"),
+        ({"storage": 5}, "storage is a URL, a storage plugin, or a list of these, not int"),
+        ({"storage": ["jsonl:x", {}]}, "or a list of these, not dict"),
+        ({"storage": Path("records")}, "Path; for a folder give data_dir"),
     ],
 )
 def test_option_of_another_kind_is_refused_by_its_name(options: Any, said: str) -> None:

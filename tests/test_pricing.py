@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -33,10 +34,12 @@ class Prices:
     def __init__(self, price: Any, table: str = "table 1") -> None:
         self.price = Price(usd=price, table=table) if isinstance(price, float) else price
         self.asked: list[tuple[str, str, UsageStats]] = []
+        self.was_asked = threading.Event()
 
     @hookimpl
     def price_usage(self, provider: str, model: str, usage: UsageStats) -> Any:
         self.asked.append((provider, model, usage))
+        self.was_asked.set()
         if isinstance(self.price, Exception):
             raise self.price
         return self.price
@@ -182,6 +185,20 @@ def test_budget_in_money_ends_the_turn_of_an_agent_that_reports_no_cost(
             session.send("again")
     assert caught.value.turn is not None
     assert (caught.value.turn.status, caught.value.turn.usage.cost_usd) == ("interrupted", 0.5)
+
+
+def test_table_is_read_as_soon_as_a_session_with_a_budget_in_money_opens(reporting: Any) -> None:
+    prices = Prices(0.25)
+    agent = reporting([], prices, budget=Budget(usd=1), model="m")
+    with agent.start_session():
+        assert prices.was_asked.wait(WAIT)
+    assert prices.asked == [("played", "m", UsageStats(input_tokens=1))]
+
+
+def test_table_is_not_read_where_money_does_not_matter(reporting: Any) -> None:
+    prices = Prices(0.25)
+    reporting([], prices, budget=Budget(tokens=100)).completion("go")
+    assert prices.asked == []
 
 
 def test_observer_that_only_has_prices_is_not_told_of_turns() -> None:

@@ -342,14 +342,35 @@ def test_tool_servers_get_their_references_when_a_session_opens(
         ({"name": "a"}, "needs a command or a url"),
         ({"name": "a", "command": "x", "url": "http://y"}, "and not both"),
         ({"name": "a", "url": "file:///etc"}, "http or https"),
+        ({"name": 5, "command": "x"}, "name is a str, not int"),
+        ({"name": "a", "command": ["x"]}, "command is a str, not list"),
+        ({"name": "a", "url": b"http://x"}, "url is a str, not bytes"),
+        ({"name": "a", "command": "x", "args": "abc"}, "args are a list, not str"),
+        ({"name": "a", "command": "x", "args": 5}, "args are a list, not int"),
+        ({"name": "a", "command": "x", "args": ["y", 5]}, "args hold texts, .* of type int"),
+        ({"name": "a", "command": "x", "env": {"A": 5}}, "env hold texts, .* of type int"),
+        ({"name": "a", "command": "x", "env": ["A=5"]}, "env is a mapping, not list"),
+        ({"name": "a", "url": "http://x", "headers": {5: "x"}}, "headers hold texts, .* type int"),
     ],
 )
-def test_tool_server_that_no_agent_could_use_is_refused(
-    arguments: dict[str, str],
-    problem: str,
-) -> None:
+def test_tool_server_that_no_agent_could_use_is_refused(arguments: Any, problem: str) -> None:
     with pytest.raises(ConfigError, match=problem):
-        McpServer(**arguments)  # type: ignore[arg-type]
+        McpServer(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("members", "problem"),
+    [
+        ({"text": 5}, "text is a str, not int"),
+        ({"text": "x", "attachments": 5}, "attachments is a tuple of Attachment, not int"),
+        ({"text": "x", "attachments": ["a.png"]}, "attachments is a tuple of Attachment"),
+        ({"text": "x", "output_schema": 5}, "output_schema is a JSON Schema as mapping, not int"),
+        ({"text": "x", "commands": "yes"}, "commands is True or False, not str"),
+    ],
+)
+def test_prompt_of_other_kinds_is_refused_by_its_member(members: Any, problem: str) -> None:
+    with pytest.raises(ConfigError, match=problem):
+        Prompt(**members)
 
 
 def test_tool_groups_reach_the_provider(registry: PluginRegistry, provider: AbleProvider) -> None:
@@ -378,6 +399,6 @@ def test_model_that_is_no_name_is_refused_and_nothing_changes(stage: Stage, choi
     model, reasoning = choice
     agent = stage.agent(info={"capabilities": frozenset({"set_model"})})
     with agent.start_session() as session:
-        with pytest.raises(ConfigError):
+        with pytest.raises(ConfigError, match=r"(model|reasoning) is a str, not int|have names"):
             session.set_model(model, reasoning=reasoning)
         assert (session.trajectory.model, session.trajectory.reasoning) == ("", "")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from caw_core.errors import AuthError, SessionStateError
-from caw_core.event_buffer import LIMIT, EventBuffer
+from caw_core.event_buffer import LIMIT, LIMIT_CHARACTERS, EventBuffer
 from caw_core.events import Event, TextDelta, TurnEnded, TurnStarted
 
 if TYPE_CHECKING:
@@ -20,8 +20,12 @@ WAIT = 20.0
 class Flood:
     """Writes as many events as it is allowed to, and counts those that were taken."""
 
-    def __init__(self, events: int = 50 * LIMIT) -> None:
+    def __init__(
+        self, events: int = 50 * LIMIT, *, text: str = ".", full_at: int = LIMIT - 1
+    ) -> None:
         self.events = events
+        self.text = text
+        self.full_at = full_at
         self.taken = 0
         self.full = threading.Event()
 
@@ -30,9 +34,9 @@ class Flood:
             if agent.interrupted.is_set():
                 yield TurnEnded(stop_reason="cancelled")
                 return
-            if number >= LIMIT - 1:
+            if number >= self.full_at:
                 self.full.set()
-            yield TextDelta(text=".")
+            yield TextDelta(text=self.text)
             self.taken += 1
 
 
@@ -75,6 +79,23 @@ def test_slow_reader_slows_the_agent_instead_of_filling_memory(stage: Any) -> No
                 next(reader)
             assert flood.taken <= 11 * LIMIT
         assert session.trajectory.turns[0].status == "interrupted"
+
+
+def test_few_large_events_fill_the_stream_as_many_small_ones_do(stage: Any) -> None:
+    flood = Flood(100, text="x" * (LIMIT_CHARACTERS // 4), full_at=4)
+    with stage.agent(flood.answer).start_session() as session, session.stream("x") as stream:
+        assert flood.full.wait(WAIT)
+        assert flood.taken <= 5
+        reader = iter(stream)
+        for _ in range(20):
+            next(reader)
+        assert flood.taken <= 25
+
+
+def test_event_larger_than_the_limit_comes_through(stage: Any) -> None:
+    flood = Flood(3, text="x" * (2 * LIMIT_CHARACTERS))
+    with stage.agent(flood.answer).start_session() as session:
+        assert len(list(session.stream("x"))) == 5
 
 
 def test_reader_that_reads_everything_gets_every_event(stage: Any) -> None:

@@ -119,6 +119,16 @@ def test_schema_that_is_none_is_refused_before_anything_is_sent(stage: Stage, sc
         assert stage.session.prompts == []
 
 
+@pytest.mark.parametrize("repairs", [-1, "x", 1.5, True, None])
+def test_number_of_repairs_that_is_none_is_refused_before_anything_is_sent(
+    stage: Stage, repairs: Any
+) -> None:
+    with stage.agent().start_session() as session:
+        with pytest.raises(ConfigError, match="repairs is a whole number not below 0"):
+            session.json("x", schema={"type": "object"}, repairs=repairs)
+        assert stage.session.prompts == []
+
+
 @pytest.mark.parametrize(
     ("text", "value"),
     [("[1]", [1]), (' {"a": "}"} ', {"a": "}"}), ('So [x: {"b": 2} ok', {"b": 2}), ("3", 3)],

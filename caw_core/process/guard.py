@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import logging
 import os
 import subprocess
@@ -13,6 +12,7 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from caw_core.at_exit import PROGRAMS, at_exit
 from caw_core.process.hosts import HostFile
 
 if TYPE_CHECKING:
@@ -137,6 +137,6 @@ def _after_fork() -> None:
     _guard = HostGuard()
 
 
-atexit.register(lambda: _guard.stop_all())  # noqa: PLW0108 - a fork puts another guard there
+at_exit(PROGRAMS, lambda: _guard.stop_all())  # noqa: PLW0108 - a fork puts another guard there
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)

@@ -12,7 +12,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
-from caw_core.registry import GROUPS, KNOWN_DISTRIBUTIONS
+from caw_core.known_plugins import KNOWN_DISTRIBUTIONS
+from caw_core.registry import GROUPS
 
 ROOT = Path(__file__).resolve().parents[2]
 PLUGINS = sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))

@@ -28,6 +28,11 @@ PLUGINS = {
     "caw_provider_echo",
     "caw_provider_local",
     "caw_storage_jsonl",
+    "caw_storage_memory",
+    "caw_storage_postgres",
+    "caw_storage_redis",
+    "caw_storage_sqlite",
+    "caw_storage_wrappers",
     "caw_testkit",
 }
 

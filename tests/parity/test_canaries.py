@@ -16,13 +16,11 @@ import psutil
 import pytest
 
 from caw_core import McpServer
-from caw_core.errors import AuthError, CawError, ProviderError
+from caw_core.errors import CawError, ProviderError
 from caw_core.events import TextDelta
 from caw_core.redaction import REDACTED
 from caw_testkit.modelserver import fail, reply, slow, text
 from caw_testkit.toolserver import SECRET_HEADER, SECRET_VARIABLE, STDIO_COMMAND
-
-from .conftest import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,15 +41,26 @@ class Canaries:
         self.variable = self._new()
         self.reference = self._new()
         self.header = self._new()
-        self.option = self._new()
+        self.option = ""
 
     @staticmethod
     def _new() -> str:
         return f"canary-{secrets.token_hex(12)}"
 
+    def in_option_of(self, agent: str) -> dict[str, Any]:
+        """Return an option of the agent's own that holds a secret, where it has one."""
+        if agent == "claude_code":
+            return {}
+        self.option = self._new()
+        headers = {"X-Canary": self.option}
+        if agent == "codex":
+            return {"config": {"model_providers": {"testkit": {"http_headers": headers}}}}
+        return {"config": {"provider": {"testkit": {"options": {"headers": headers}}}}}
+
     @property
     def all(self) -> tuple[str, ...]:
-        return (self.variable, self.reference, self.header, self.option)
+        planted = (self.variable, self.reference, self.header, self.option)
+        return tuple(canary for canary in planted if canary)
 
 
 class Artefacts:
@@ -121,7 +130,7 @@ def planted(
     command, *args = STDIO_COMMAND
     return {
         "env": {"CANARY_API_KEY": canaries.variable, "CANARY_PLACE": None},
-        "options": option_of(trial.kind.name, canaries.option),
+        "options": canaries.in_option_of(trial.kind.name),
         "mcp_servers": [
             McpServer(
                 name="sums", command=command, args=args, env={SECRET_VARIABLE: "${CANARY_PLACE}"}
@@ -135,16 +144,6 @@ def planted(
         "storage": f"jsonl://{tmp_path / 'records'}",
         "keep_raw": True,
     }
-
-
-def option_of(agent: str, secret: str) -> dict[str, Any]:
-    """Return an option of the agent's own that holds a secret, where it has one."""
-    headers = {"X-Canary": secret}
-    if agent == "codex":
-        return {"config": {"model_providers": {"testkit": {"http_headers": headers}}}}
-    if agent == "opencode":
-        return {"config": {"provider": {"testkit": {"options": {"headers": headers}}}}}
-    return {}
 
 
 @pytest.fixture
@@ -172,14 +171,14 @@ def succeeds(session: Session, trial: Trial, canaries: Canaries) -> None:
 def is_refused(session: Session, trial: Trial, canaries: Canaries) -> ProviderError:
     refusal = fail(401, f"the key {said(canaries, session.trajectory.resume_key)} is wrong")
     trial.server.respond(lambda _: refusal)
-    with pytest.raises(AuthError) as caught:
+    with pytest.raises(ProviderError) as caught:
         session.send("be refused")
     trial.server.clear()
     return caught.value
 
 
 def is_interrupted(session: Session, trial: Trial, canaries: Canaries) -> None:
-    trial.server.script(slow(reply(text(f"{said(canaries)} {'and so on ' * 200}")), seconds=600))
+    trial.server.script(slow(reply(text(f"{said(canaries)} {'and so on ' * 200}")), seconds=60))
     with session.stream("never end") as stream:
         for event in stream:
             if isinstance(event, TextDelta):
@@ -189,13 +188,15 @@ def is_interrupted(session: Session, trial: Trial, canaries: Canaries) -> None:
 
 
 def crashes(session: Session, trial: Trial, canaries: Canaries) -> ProviderError:
-    trial.server.script(slow(reply(text(f"{said(canaries)} {'and so on ' * 200}")), seconds=600))
+    trial.server.script(slow(reply(text(f"{said(canaries)} {'and so on ' * 200}")), seconds=60))
     stream = session.stream("crash")
+    for event in stream:
+        if isinstance(event, TextDelta):
+            break
+    for process in programs_of(trial, canaries):
+        process.kill()
     with pytest.raises(ProviderError) as caught:
-        for event in stream:
-            if isinstance(event, TextDelta):
-                for process in programs_of(trial, canaries):
-                    process.kill()
+        stream.result()
     trial.server.clear()
     return caught.value
 
@@ -237,6 +238,9 @@ def test_planted_secrets_are_in_nothing_that_is_left_behind(
     # They came as far as everything that is looked through.
     assert REDACTED in left
     assert left.with_any(*canaries.all) == []
+    if key == session.session_id:
+        # What everybody may know; claude's store, which it leads to, is its user's alone.
+        return
     left.forget_head(key)
     assert left.with_any(key) == []
 

@@ -60,6 +60,11 @@ def test_fork_writes_over_a_turn_that_it_shares(forked: JsonlStorage) -> None:
     assert forked.load_trajectory("parent") == Trajectory.of(PARENT, TURNS)
 
 
+def test_late_running_state_of_a_shared_turn_is_passed_over(forked: JsonlStorage) -> None:
+    forked.persist_turn(CHILD, Turn(index=1, input="late", status="running"))
+    assert forked.load_trajectory("child") == Trajectory.of(CHILD, TURNS[:2])
+
+
 def test_snapshot_of_a_fork_holds_the_shared_turns(forked: JsonlStorage) -> None:
     ended = SessionInfo(session_id="child", provider="p", completed_at="2026")
     forked.persist_session(ended)

@@ -25,6 +25,8 @@ MODULES = [
 ]
 
 
+# Dozens of stores and processes each, which wait for one another on a busy machine.
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("module", MODULES)
 def test_each_broken_storage_is_found(module: str, tmp_path: Path) -> None:
     report = tmp_path / "report.json"

@@ -78,9 +78,9 @@ def test_times_near_the_recording_are_moved_and_other_numbers_stay() -> None:
 
 
 def test_folders_are_named_by_placeholders_and_back() -> None:
-    then = Places({"tmp": Path("/tmp"), "home": Path("/home/ann"), "cwd": Path("/home/ann/work")})
+    then = Places({"tmp": Path("/tmp"), "home": Path("/home/ann"), "cwd": Path("/home/ann/code")})
     now = Places({"tmp": Path("/var/t"), "home": Path("/u"), "cwd": Path("/u/w")})
-    text = "/home/ann/work/a.py /home/ann/.x /tmp/y /var/tmp/z -home-ann-work %2Fhome%2Fann%2Fwork"
+    text = "/home/ann/code/a.py /home/ann/.x /tmp/y /var/tmp/z -home-ann-code %2Fhome%2Fann%2Fcode"
     short = then.shortened(text)
     assert short.startswith("{{cwd}}/a.py {{home}}/.x {{tmp}}/y /var/tmp/z ")
     assert now.expanded(short) == "/u/w/a.py /u/.x /var/t/y /var/tmp/z -u-w %2Fu%2Fw"

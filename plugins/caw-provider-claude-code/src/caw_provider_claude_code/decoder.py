@@ -85,7 +85,7 @@ class TurnDecoder:
     def decode(self, message: Message) -> list[Event]:
         """Decode one message. Never raises."""
         kind = kind_of(message)
-        if kind in _SILENT or message.get("isReplay") is True:
+        if kind in _SILENT or (kind == "user" and message.get("isReplay") is True):
             return []
         if text(message, "parent_tool_use_id"):
             # A subagent's line: its parent's result tells what came of it.
@@ -146,13 +146,14 @@ class TurnDecoder:
             yield from self._streamed.confirm(text(body, "id"), block)
 
     def _user(self, message: Message) -> Iterator[Event]:
-        results = [
-            block
-            for block in objects(mapping(message, "message"), "content")
-            if text(block, "type") == "tool_result"
-        ]
+        blocks = objects(mapping(message, "message"), "content")
+        results = [block for block in blocks if text(block, "type") == "tool_result"]
         if not results:
             yield _vendor("user", message)
+            return
+        for block in blocks:
+            if block not in results:
+                yield VendorEvent(kind=f"user/{text(block, 'type')}", raw=block)
         for block in results:
             # The structured form is the line's, so it can only be that of a single result.
             structured = message.get("tool_use_result") if len(results) == 1 else None

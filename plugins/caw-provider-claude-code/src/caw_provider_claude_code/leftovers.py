@@ -12,6 +12,7 @@ import contextlib
 import os
 import select
 import signal
+import sys
 import time
 from pathlib import Path
 from typing import Final
@@ -36,7 +37,7 @@ class _Running:
 
 def boot_ticks() -> int:
     """Return the present moment as ``/proc`` counts it: clock ticks since boot, 0 elsewhere."""
-    if not hasattr(time, "CLOCK_BOOTTIME"):
+    if sys.platform != "linux":
         return 0
     return int(time.clock_gettime(time.CLOCK_BOOTTIME) * os.sysconf("SC_CLK_TCK"))
 
@@ -54,7 +55,7 @@ def end_leftovers(marker: str, claude: int, *, since: int, background: set[str])
         background: claude's ids of the commands in the background.
     """
     left = _leftovers(marker, claude, since, background)
-    if not left:
+    if sys.platform != "linux" or not left:
         return
     with contextlib.ExitStack() as stack:
         handles = []
@@ -106,6 +107,8 @@ def _read(pid: int) -> _Running:
 
 
 def _wait(handles: list[int], seconds: float) -> None:
+    if sys.platform == "win32":
+        return
     poller = select.poll()
     for handle in handles:
         poller.register(handle, select.POLLIN)

@@ -41,6 +41,7 @@ _INFO: Final = ProviderInfo(
             "models",
             "permissions",
             "plans",
+            "restart",
             "resume",
             "set_model",
             "steer",

@@ -12,6 +12,7 @@ from caw_core.events import (
     ThinkingDone,
     ToolArguments,
     ToolStarted,
+    VendorEvent,
 )
 from caw_core.json_fields import mapping, number, text
 from caw_provider_claude_code.tools import never_ran, tool_name
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from caw_core.blocks import JSON
 
 _TOOL_BLOCKS: Final = frozenset({"tool_use", "server_tool_use", "mcp_tool_use"})
+_CONFIRMED: Final = _TOOL_BLOCKS | {"text", "thinking"}
+_SILENT: Final = frozenset({"content_block_stop", "message_delta", "message_stop", "ping"})
 
 
 class _Part:
@@ -63,6 +66,8 @@ class StreamedMessage:
             part = self._parts.get(number(event, "index") or 0)
             if part is not None:
                 yield from _delta(part, mapping(event, "delta"))
+        elif kind not in _SILENT:
+            yield VendorEvent(kind=f"stream_event/{kind}", raw=event)
 
     def confirm(self, message_id: str, block: dict[str, JSON]) -> Iterator[Event]:
         """Take a whole block of an ``assistant`` line, which is the truth about it."""
@@ -87,6 +92,8 @@ class StreamedMessage:
                 name=tool_name(text(block, "name")),
                 arguments=mapping(block, "input"),
             )
+        elif kind not in _CONFIRMED:
+            yield VendorEvent(kind=f"assistant/{kind}", raw=block)
 
     def take_back(self) -> Iterator[Event]:
         """Make what was streamed and never confirmed vanish from the turn."""

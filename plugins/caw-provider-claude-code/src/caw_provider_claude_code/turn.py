@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import queue
 import threading
 import uuid
 from typing import TYPE_CHECKING, Final
 
 from caw_core.errors import ProcessError, TurnInterruptedError
 from caw_core.events import Event, Notice, RawOutput, TurnEnded
+from caw_core.inbox import Inbox
 from caw_core.json_fields import mapping, text
 from caw_provider_claude_code.content import user_line
 from caw_provider_claude_code.decoder import unreadable
@@ -56,7 +56,7 @@ class RunningTurn:
         self._keep_raw = keep_raw
         self._live = live
         self._steering = Steering()
-        self._inbox: queue.SimpleQueue[Event | ProcessError | _Sign] = queue.SimpleQueue()
+        self._inbox: Inbox[Event | ProcessError | _Sign] = Inbox()
         self._lock = threading.Lock()
         self._peer: Peer | None = None
         self._decoder: TurnDecoder | None = None

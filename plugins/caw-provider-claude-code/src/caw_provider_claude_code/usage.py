@@ -14,13 +14,16 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from caw_core.events import UsageReported
-from caw_core.json_fields import decimal, mapping, number
+from caw_core.json_fields import count, decimal, mapping
 from caw_core.usage import UsageStats
 
 if TYPE_CHECKING:
     from caw_core.blocks import JSON
 
 _COUNTS: Final = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens")
+
+_LARGEST_AMOUNT: Final = 1e9
+"""In US dollars; a sum of larger ones might not be finite."""
 
 _NO_COST: Final[dict[str, Any]] = {"cost_usd": None, "cost_source": "unknown"}
 
@@ -59,7 +62,7 @@ class Meter:
             result: claude's ``result`` line.
             model: the conversation's own model, reported last; ``""`` if that is not ours to say.
         """
-        cost = decimal(result, "total_cost_usd")
+        cost = _amount(result, "total_cost_usd")
         totals = mapping(result, "modelUsage")
         if "model_usage_since_last_result" in result:
             steps = mapping(result, "model_usage_since_last_result")
@@ -76,8 +79,7 @@ class Meter:
         rest = {}
         for name in sorted(used, key=lambda name: name != model):
             both = {
-                count: min(getattr(used[name], count), getattr(self._ahead, count))
-                for count in _COUNTS
+                part: min(getattr(used[name], part), getattr(self._ahead, part)) for part in _COUNTS
             }
             rest[name] = _less(used[name], both)
             self._ahead = _less(self._ahead, both)
@@ -112,7 +114,7 @@ class Meter:
 
 
 def _less(usage: UsageStats, counts: dict[str, int]) -> UsageStats:
-    left = {name: getattr(usage, name) - count for name, count in counts.items()}
+    left = {name: getattr(usage, name) - less for name, less in counts.items()}
     return attrs.evolve(usage, **left)
 
 
@@ -135,13 +137,13 @@ def _reports(used: dict[str, UsageStats], model: str) -> list[UsageReported]:
 
 
 def _counted(counted: dict[str, JSON]) -> UsageStats:
-    cost = decimal(counted, "costUSD")
+    cost = _amount(counted, "costUSD")
     return UsageStats(
-        input_tokens=number(counted, "inputTokens") or 0,
-        output_tokens=number(counted, "outputTokens") or 0,
-        cache_read_tokens=number(counted, "cacheReadInputTokens") or 0,
-        cache_write_tokens=number(counted, "cacheCreationInputTokens") or 0,
-        reasoning_tokens=number(counted, "thinkingTokens") or 0,
+        input_tokens=count(counted, "inputTokens"),
+        output_tokens=count(counted, "outputTokens"),
+        cache_read_tokens=count(counted, "cacheReadInputTokens"),
+        cache_write_tokens=count(counted, "cacheCreationInputTokens"),
+        reasoning_tokens=min(count(counted, "thinkingTokens"), count(counted, "outputTokens")),
         cost_usd=cost,
         cost_source="unknown" if cost is None else "reported",
     )
@@ -150,8 +152,13 @@ def _counted(counted: dict[str, JSON]) -> UsageStats:
 def tokens_of(counted: dict[str, JSON]) -> UsageStats:
     """Return the counts in a ``usage`` of the Messages API, which knows no cost."""
     return UsageStats(
-        input_tokens=number(counted, "input_tokens") or 0,
-        output_tokens=number(counted, "output_tokens") or 0,
-        cache_read_tokens=number(counted, "cache_read_input_tokens") or 0,
-        cache_write_tokens=number(counted, "cache_creation_input_tokens") or 0,
+        input_tokens=count(counted, "input_tokens"),
+        output_tokens=count(counted, "output_tokens"),
+        cache_read_tokens=count(counted, "cache_read_input_tokens"),
+        cache_write_tokens=count(counted, "cache_creation_input_tokens"),
     )
+
+
+def _amount(data: dict[str, JSON], name: str) -> float | None:
+    amount = decimal(data, name)
+    return amount if amount is not None and 0 <= amount < _LARGEST_AMOUNT else None

@@ -18,7 +18,7 @@ from caw_core.events import (
     UsageReported,
     VendorEvent,
 )
-from caw_core.json_fields import mapping, number, objects, text
+from caw_core.json_fields import count, mapping, number, objects, text
 from caw_core.json_lines import read_line
 from caw_core.trajectory import PlanEntry
 from caw_core.usage import UsageStats
@@ -57,7 +57,7 @@ SILENT: Final = frozenset(
 )
 """Notifications that say nothing new: other ones carry the same facts, or they are about lists."""
 
-_ATTEMPT: Final = re.compile(r"(\d+)/(\d+)")
+_ATTEMPT: Final = re.compile(r"\b(\d{1,6})/(\d{1,6})\b")
 _PLAN_STATUS: Final = {"inProgress": "in_progress"}
 
 
@@ -200,7 +200,7 @@ class TurnDecoder:
 
     def _usage(self, params: Params, subagent: str = "") -> Iterator[Event]:
         last = mapping(mapping(params, "tokenUsage"), "last")
-        counts = {name: number(last, name) or 0 for name in _COUNTS}
+        counts = {name: count(last, name) for name in _COUNTS}
         cached = counts["cachedInputTokens"]
         written = counts["cacheWriteInputTokens"]
         yield UsageReported(
@@ -210,7 +210,7 @@ class TurnDecoder:
                 output_tokens=counts["outputTokens"],
                 cache_read_tokens=cached,
                 cache_write_tokens=written,
-                reasoning_tokens=counts["reasoningOutputTokens"],
+                reasoning_tokens=min(counts["reasoningOutputTokens"], counts["outputTokens"]),
             ),
             model="" if subagent else self.model,
             extra={"subagent": subagent} if subagent else {},
@@ -220,12 +220,7 @@ class TurnDecoder:
         # A final error comes again with turn/completed, which ends the turn.
         if params.get("willRetry") is True:
             error = mapping(params, "error")
-            attempt = _ATTEMPT.search(text(error, "message"))
-            yield Retrying(
-                reason=text(error, "additionalDetails") or text(error, "message"),
-                attempt=int(attempt[1]) if attempt else 0,
-                max_attempts=int(attempt[2]) if attempt else 0,
-            )
+            yield retrying(text(error, "message"), text(error, "additionalDetails"))
 
     def _rerouted(self, params: Params) -> Iterator[Event]:
         self.model = text(params, "toModel") or self.model
@@ -266,6 +261,16 @@ _COUNTS: Final = (
     "outputTokens",
     "reasoningOutputTokens",
 )
+
+
+def retrying(message: str, details: str = "") -> Retrying:
+    """Return what codex says when it tries again, as in ``Reconnecting... 2/5``."""
+    attempt = _ATTEMPT.search(message)
+    return Retrying(
+        reason=details or message,
+        attempt=int(attempt[1]) if attempt else 0,
+        max_attempts=int(attempt[2]) if attempt else 0,
+    )
 
 
 def unreadable(line: bytes) -> VendorEvent:

@@ -114,7 +114,7 @@ def resets_at(rate_limits: dict[str, JSON]) -> datetime | None:
 def _named_error(
     info: JSON, message: str, rate_limits: dict[str, JSON], model: str
 ) -> ProviderError | None:
-    if info in _LIMIT_KINDS:
+    if isinstance(info, str) and info in _LIMIT_KINDS:
         kind = _LIMIT_KINDS[info]
         ends = resets_at(rate_limits) if kind == "usage" else None
         source = "account/rateLimits/updated" if ends else _SOURCE

@@ -5,23 +5,22 @@ The kinds of lines and items are those that codex 0.169.0 prints.
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Final
 
 from caw_core.events import (
     Event,
     Notice,
     PlanUpdated,
-    Retrying,
     TextDone,
     UsageReported,
     VendorEvent,
 )
 from caw_core.json_fields import mapping, objects, text
+from caw_core.json_lines import read_line
 from caw_core.trajectory import PlanEntry
 from caw_core.usage import UsageStats
 from caw_provider_codex import items
-from caw_provider_codex.decoder import Outcome
+from caw_provider_codex.decoder import Outcome, retrying, unreadable
 from caw_provider_codex.rollout import usage_of
 
 if TYPE_CHECKING:
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
 
     from caw_core.blocks import JSON
 
-_ATTEMPT: Final = re.compile(r"(\d+)/(\d+)")
 _RETRY: Final = "Reconnecting"
 _ITEMS: Final = {
     "agent_message": "agentMessage",
@@ -65,8 +63,13 @@ class ExecDecoder:
         self._before = before
         self._model = model
 
+    def feed(self, line: bytes) -> list[Event]:
+        """Decode one line; one that is no object is kept as it is. Never raises."""
+        message = read_line(line).message
+        return [unreadable(line)] if message is None else self.decode(message)
+
     def decode(self, message: dict[str, JSON]) -> list[Event]:
-        """Decode one line. Never raises."""
+        """Decode one message. Never raises."""
         match text(message, "type"):
             case "thread.started":
                 self.thread_id = text(message, "thread_id")
@@ -122,12 +125,7 @@ class ExecDecoder:
     def _error(self, message: str) -> Iterator[Event]:
         # A final error comes again with turn.failed, which ends the turn.
         if message.startswith(_RETRY):
-            attempt = _ATTEMPT.search(message)
-            yield Retrying(
-                reason=message,
-                attempt=int(attempt[1]) if attempt else 0,
-                max_attempts=int(attempt[2]) if attempt else 0,
-            )
+            yield retrying(message)
 
 
 def _plan(item: dict[str, JSON]) -> PlanUpdated:

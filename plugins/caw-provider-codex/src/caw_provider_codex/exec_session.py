@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import queue
 import threading
 from typing import TYPE_CHECKING
 
@@ -18,11 +17,10 @@ from caw_core.errors import (
     UnsupportedError,
 )
 from caw_core.events import Event, Notice, RawOutput, Retrying, TurnEnded
-from caw_core.json_lines import read_line
+from caw_core.inbox import Inbox
 from caw_core.process import Process
 from caw_core.usage import UsageStats
 from caw_provider_codex.answer_form import structured_answer
-from caw_provider_codex.decoder import unreadable
 from caw_provider_codex.errors import NAME, exec_error, no_connection, refusal
 from caw_provider_codex.exec_decoder import ExecDecoder
 from caw_provider_codex.exec_run import prepared
@@ -165,7 +163,7 @@ class ExecSession:
             process.wait(self._request.deadlines.stop)
 
     def _run(self, prompt: Prompt) -> Iterator[Event]:
-        lines: queue.SimpleQueue[bytes | Process] = queue.SimpleQueue()
+        lines: Inbox[bytes | Process] = Inbox()
         decoder = ExecDecoder(self._used(), model=self._request.model or "")
         # Until the turn's end is known, what it used is not.
         self._total = None
@@ -184,8 +182,7 @@ class ExecSession:
             while isinstance(line := lines.get(), bytes):
                 if self._request.keep_raw:
                     yield RawOutput(line=line.decode(errors="replace"))
-                message = read_line(line).message
-                for event in [unreadable(line)] if message is None else decoder.decode(message):
+                for event in decoder.feed(line):
                     yield event
                     if isinstance(event, Retrying) and not event.max_attempts:
                         retries -= 1

@@ -45,6 +45,7 @@ _INFO = ProviderInfo(
             "models",
             "permissions",
             "plans",
+            "restart",
             "resume",
             "set_model",
             "steer",

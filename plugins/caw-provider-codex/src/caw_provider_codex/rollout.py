@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Final
 
-from caw_core.json_fields import mapping, number, text
+from caw_core.json_fields import count, mapping, text
 from caw_core.usage import UsageStats
 
 if TYPE_CHECKING:
@@ -66,15 +66,16 @@ def total_usage(file: Path) -> UsageStats:
 
 def usage_of(counts: dict[str, JSON]) -> UsageStats:
     """Return token counts as codex writes them into files and prints them."""
-    cached = number(counts, "cached_input_tokens") or 0
-    written = number(counts, "cache_write_input_tokens") or 0
+    cached = count(counts, "cached_input_tokens")
+    written = count(counts, "cache_write_input_tokens")
+    output = count(counts, "output_tokens")
     return UsageStats(
         # codex counts what came from the cache, or went into it, as input too.
-        input_tokens=max(0, (number(counts, "input_tokens") or 0) - cached - written),
-        output_tokens=number(counts, "output_tokens") or 0,
+        input_tokens=max(0, count(counts, "input_tokens") - cached - written),
+        output_tokens=output,
         cache_read_tokens=cached,
         cache_write_tokens=written,
-        reasoning_tokens=number(counts, "reasoning_output_tokens") or 0,
+        reasoning_tokens=min(count(counts, "reasoning_output_tokens"), output),
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import queue
 import threading
 from typing import TYPE_CHECKING, Final
 
@@ -15,6 +14,7 @@ from caw_core.events import (
     ToolStarted,
     TurnEnded,
 )
+from caw_core.inbox import Inbox
 from caw_core.json_fields import mapping, text
 from caw_core.json_lines import Line
 from caw_provider_codex import approvals
@@ -71,7 +71,7 @@ class RunningTurn:
         self._answer_text = ""
         self._keep_raw = keep_raw
         self._network_retries = network_retries
-        self._inbox: queue.SimpleQueue[Line | Reply | ProcessError | _Closed] = queue.SimpleQueue()
+        self._inbox: Inbox[Line | Reply | ProcessError | _Closed] = Inbox()
         self._lock = threading.Lock()
         self._peer: Peer | None = None
         self._id = ""

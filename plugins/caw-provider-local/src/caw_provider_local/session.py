@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import queue
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ import attrs
 
 from caw_core.errors import ProviderError, SessionStateError
 from caw_core.events import Event, Notice, TextDelta
+from caw_core.inbox import Inbox
 from caw_provider_local.cancellation import Cancellation, CancelledError
 from caw_provider_local.chat import Answer, Exchange, messages_of, readable, response_format
 from caw_provider_local.pool import ModelKey, ModelPool
@@ -51,7 +51,7 @@ class _Turn:
         self.answer = answer
         self.request = request
         self.cancellation = Cancellation()
-        self.items: queue.SimpleQueue[Event | Exception | None] = queue.SimpleQueue()
+        self.items: Inbox[Event | Exception | None] = Inbox()
         self.said = ""
 
     def next_event(self) -> Event | None:

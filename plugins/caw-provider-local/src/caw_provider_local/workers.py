@@ -8,10 +8,11 @@ for those before anybody could tell them to stop.
 
 from __future__ import annotations
 
-import atexit
 import threading
 import time
 from typing import TYPE_CHECKING
+
+from caw_core.at_exit import PROGRAMS, at_exit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,7 +45,7 @@ class Workers:
         with self._lock:
             if not self._registered:
                 self._registered = True
-                atexit.register(self.stop_all)
+                at_exit(PROGRAMS, self.stop_all)
             self._running[thread] = cancellation
         thread.start()
         return thread

@@ -48,6 +48,7 @@ class _Known:
     metadata_at: int
     turns: set[int]
     last_turn: int
+    shared: int
     last: tuple[int, WrittenTurn | None] | None = None
 
     @property
@@ -184,13 +185,12 @@ class SessionWriter:
         if head != known.head_line:
             known.head_line, known.metadata_at = head, known.size + len(lines)
             lines += head
-        written: WrittenTurn | None = None
-        if turn is not None:
+        # What is shared has ended, so a running state of it is late.
+        if turn is not None and not (turn.status == "running" and turn.index < known.shared):
             written = self._written(fd, known, turn.index)
             known.turns.add(turn.index)
             known.last_turn = max(known.last_turn, turn.index)
-            position = known.position
-            new, written = turn_lines(turn, written, position)
+            new, written = turn_lines(turn, written, known.position)
             lines += new
             known.last = (turn.index, written)
         if lines:
@@ -204,9 +204,8 @@ class SessionWriter:
         truth = record.parse_truth(private_files.read_all(fd), self._path)
         lines = b"\n" if truth.unterminated else b""
         os.ftruncate(fd, truth.end)
-        turns = set(truth.turns)
-        if truth.shared is not None:
-            turns.update(range(truth.shared.stop))
+        shared = truth.shared.stop if truth.shared else 0
+        turns = {*truth.turns, *range(shared)}
         if not truth.taken_over:
             # From now on the lines are the truth, so what only the snapshot knows goes there.
             old = record.complete(truth, self._folder, session_id)
@@ -228,6 +227,7 @@ class SessionWriter:
             metadata_at=truth.metadata_at,
             turns=turns,
             last_turn=max(turns, default=-1),
+            shared=shared,
         )
         return known, lines
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from typing import TYPE_CHECKING, Any
 
 from caw_core.listing import title_of
@@ -112,19 +113,18 @@ class Tail:
 
     def wanted(self, turns: TurnRange) -> Sequence[int] | None:
         """Return the indices of the turns in a range; None if they cannot be told."""
+        places: Sequence[int]
         if self.whole:
             shared = range(self.shared.stop) if self.shared else ()
-            places: Sequence[int] = sorted({*self.turns, *shared})
-            start = sum(place < turns.start for place in places)
-            stop = sum(turns.stop is None or place < turns.stop for place in places)
-        elif self.num_turns is None or self.last_turn is None or self.num_turns <= self.last_turn:
+            places = sorted({*self.turns, *shared})
+        elif self.num_turns is not None and self.last_turn == self.num_turns - 1:
+            places = range(self.num_turns)
+        else:
             # With holes, a turn that is not here might be among the last ones or not exist.
             return [] if turns.last == 0 and self.head is not None else None
-        else:
-            places = range(self.num_turns)
-            start, stop = turns.start, min(turns.stop or self.num_turns, self.num_turns)
-            stop = 0 if turns.stop == 0 else stop
-        found = places[start : max(start, stop)]
+        start = bisect_left(places, turns.start)
+        stop = len(places) if turns.stop is None else bisect_left(places, turns.stop)
+        found = places[start:stop]
         return found if turns.last is None else found[max(0, len(found) - turns.last) :]
 
 
