@@ -11,8 +11,8 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import attrs
-from tests.reference_leases import LEASES, Leases
-from tests.reference_live import EVENTS, Live
+from .reference_leases import LEASES, Leases
+from .reference_live import EVENTS, Live
 
 from caw_core import hookimpl
 from caw_core.blocks import TextBlock

@@ -8,7 +8,7 @@ from contextlib import closing
 from importlib import resources
 from typing import TYPE_CHECKING, ClassVar
 
-from tests.reference_storage import Reference
+from .reference_storage import Reference
 
 from caw_core.hookspecs import StorageSpecs
 from caw_core.migrations import DOCUMENT_VERSION

@@ -17,7 +17,6 @@ import importlib.util
 import os
 import secrets
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -133,7 +132,8 @@ class RedisServer:
 
     def stop(self) -> None:
         """Stop it in the usual way; whoever is connected is thrown out."""
-        self._end(signal.SIGTERM)
+        self._running.terminate()
+        self._forget()
 
     def restart(self) -> None:
         """Stop and start it."""
@@ -142,15 +142,20 @@ class RedisServer:
 
     def kill(self) -> None:
         """Kill it, as the kernel does when memory is short."""
-        self._end(signal.SIGKILL)
+        self._running.kill()
+        self._forget()
 
     def pause(self) -> None:
         """Stop its process, so that it hangs: it is there and says nothing."""
-        os.kill(self.pid, signal.SIGSTOP)
+        import psutil
+
+        psutil.Process(self.pid).suspend()
 
     def resume(self) -> None:
         """Let it go on after `pause`."""
-        os.kill(self.pid, signal.SIGCONT)
+        import psutil
+
+        psutil.Process(self.pid).resume()
 
     def close(self) -> None:
         """End it and remove its folder; idempotent."""
@@ -168,13 +173,14 @@ class RedisServer:
             raise RuntimeError(msg)
         return self._process
 
-    def _end(self, sent: signal.Signals) -> None:
-        self._running.send_signal(sent)
+    def _forget(self) -> None:
         self._running.wait(_PATIENCE)
         # Its number may be another process's by and by.
         _pid_file(self._folder).unlink()
 
     def _answers(self) -> bool:
+        if sys.platform == "win32":
+            return False
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as client:
             client.settimeout(_PATIENCE)
             client.connect(str(self._folder / "socket"))
@@ -251,9 +257,13 @@ def _pid_file(folder: Path) -> Path:
 def _guard(folder: Path) -> None:
     """Wait for the end of stdin, which is that of the run; then end the server in *folder*."""
     sys.stdin.read()
-    with contextlib.suppress(FileNotFoundError, ValueError, ProcessLookupError):
-        # Nothing that is in the folder is needed any more.
-        os.kill(int(_pid_file(folder).read_text(encoding="utf-8")), signal.SIGKILL)
+    with contextlib.suppress(FileNotFoundError, ValueError):
+        pid = int(_pid_file(folder).read_text(encoding="utf-8"))
+        import psutil
+
+        with contextlib.suppress(psutil.NoSuchProcess):
+            # Nothing that is in the folder is needed any more.
+            psutil.Process(pid).kill()
     shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -14,12 +14,13 @@ others. The process ends when its stdin does.
 from __future__ import annotations
 
 import functools
-import importlib.util
+import importlib
 import itertools
 import os
 import sys
 import threading
 import time
+import types
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, cast
 
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from caw_testkit.conformance.storage_opened import OpenedStorage
     from caw_testkit.conformance.storage_suite import StorageSuite
 
-_MODULE = "caw_conformance_class"
+_PACKAGE = "caw_conformance_class"
 _LONG_WAIT = 600.0
 """Longer than any check has patience, so that a wait that nothing ends shows."""
 
@@ -116,13 +117,11 @@ def _set_clock(skew: float) -> None:
 
 
 def _load(file: str, class_name: str) -> type[StorageSuite]:
-    spec = importlib.util.spec_from_file_location(_MODULE, file)
-    if spec is None or spec.loader is None:
-        msg = f"{file} cannot be imported"
-        raise ImportError(msg)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[_MODULE] = module
-    spec.loader.exec_module(module)
+    # In a package of its own, so that it can import what lies beside it, as pytest lets it.
+    package = types.ModuleType(_PACKAGE)
+    package.__path__ = [str(Path(file).parent)]
+    sys.modules[_PACKAGE] = package
+    module = importlib.import_module(f"{_PACKAGE}.{Path(file).stem}")
     return cast("type[StorageSuite]", functools.reduce(getattr, class_name.split("."), module))
 
 

@@ -1,0 +1,78 @@
+"""The Redis servers that tests start."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from caw_testkit import redis_server
+from caw_testkit.redis_server import RedisMissingError, RedisServer, find_program
+
+OWNER = """
+import sys
+from caw_testkit.redis_server import RedisServer
+
+with RedisServer() as server:
+    print(server.folder, server.pid, flush=True)
+    sys.stdin.read()
+"""
+
+
+def has_ended(process: psutil.Process) -> bool:
+    """Wait for the end of a process that is no child of this one."""
+    return bool(psutil.wait_procs([process], timeout=100)[0])
+
+
+@pytest.fixture
+def program() -> str:
+    try:
+        return find_program()
+    except RedisMissingError as error:
+        redis_server.missing(error)
+
+
+@pytest.mark.usefixtures("program")
+def test_server_is_stopped_killed_and_started_again() -> None:
+    with RedisServer() as server:
+        first = psutil.Process(server.pid)
+        server.restart()
+        second = psutil.Process(server.pid)
+        assert has_ended(first)
+        server.kill()
+        assert has_ended(second)
+        server.start()
+        server.pause()
+        assert psutil.Process(server.pid).status() == psutil.STATUS_STOPPED
+        server.resume()
+        folder, last = server.folder, psutil.Process(server.pid)
+    assert not folder.exists()
+    assert has_ended(last)
+
+
+@pytest.mark.usefixtures("program")
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
+def test_server_ends_with_a_run_that_is_killed() -> None:
+    owner = subprocess.Popen([sys.executable, "-c", OWNER], stdin=-1, stdout=-1, text=True)
+    assert owner.stdout is not None
+    folder, pid = owner.stdout.readline().split()
+    server = psutil.Process(int(pid))
+    os.kill(owner.pid, signal.SIGKILL)
+    owner.communicate()
+    assert has_ended(server)
+    assert Path(folder).name.startswith("caw-redis-")
+
+
+@pytest.mark.parametrize("ci", ["", "true"])
+def test_machine_without_the_program_skips_and_ci_fails(
+    monkeypatch: pytest.MonkeyPatch, ci: str
+) -> None:
+    monkeypatch.setenv("CI", ci)
+    outcome = pytest.fail.Exception if ci else pytest.skip.Exception
+    with pytest.raises(outcome, match="none here"):
+        redis_server.missing(RedisMissingError("none here"))
