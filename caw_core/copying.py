@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import attrs
 
 from caw_core.errors import CawError, SessionBusyError
+from caw_core.listing import every_page
 from caw_core.storage import SessionQuery
 
 if TYPE_CHECKING:
@@ -57,12 +58,15 @@ def copy_sessions(
         told: is called with what became of each session, at once.
 
     Returns:
-        What became of each.
+        What became of each. A session that the source lists as unreadable is ``failed``.
     """
     if session_ids is None:
-        found = [summary.info.session_id for summary in source.sessions(SessionQuery(limit=200))]
-        session_ids = reversed(found)
-    results = []
+        session_ids, results = _all_of(source)
+    else:
+        results = []
+    for result in results:
+        if told is not None:
+            told(result)
     for session_id in session_ids:
         try:
             result = _copy(source, target, session_id, replace=replace)
@@ -74,6 +78,19 @@ def copy_sessions(
         if told is not None:
             told(result)
     return results
+
+
+def _all_of(source: Store) -> tuple[list[str], list[Copied]]:
+    """Return the sessions that can be read, oldest first, and what is to be said of the others."""
+    ids: list[str] = []
+    unreadable: list[Copied] = []
+    for page in every_page(source.list, SessionQuery(limit=200)):
+        ids += [summary.info.session_id for summary in page.sessions]
+        unreadable += [
+            Copied(session_id=session_id, outcome="failed", reason=reason)
+            for session_id, reason in page.unreadable
+        ]
+    return ids[::-1], unreadable
 
 
 def _copy(source: Store, target: Store, session_id: str, *, replace: bool) -> Copied:

@@ -8,6 +8,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from caw_core.errors import SessionStateError
+from caw_core.events import Notice
 from caw_core.sizes import size_of
 from caw_core.twins import deliver
 
@@ -23,6 +24,11 @@ LIMIT = 1024
 LIMIT_CHARACTERS = 8 * 1024 * 1024
 """How much text may wait in them, in characters; one event alone may be larger."""
 
+WHILE_STOPPING = 4
+"""How many times as much may wait while the turn is being stopped; what follows is left out."""
+
+LEFT_OUT = "nobody read while the turn was being stopped; the events from here on are left out"
+
 
 class EventBuffer:
     """A bounded queue with one blocking or awaiting reader at a time, woken once per burst."""
@@ -36,6 +42,7 @@ class EventBuffer:
         self._closed = False
         self._discarding = False
         self._limited = True
+        self._leaving_out = False
         self._waiter: tuple[asyncio.AbstractEventLoop, asyncio.Future[None]] | None = None
 
     def put(self, event: Event, *, wait: bool = True) -> None:
@@ -43,20 +50,26 @@ class EventBuffer:
 
         Args:
             event: the event.
-            wait: False where the reader itself may be the one who adds it.
+            wait: False where the reader itself may be the one who adds it, and for what must not
+                be left out.
         """
         with self._condition:
             while wait and self._limited and not self._discarding and self._fills(1):
                 self._writers_wait = True
                 self._condition.wait()
-            if not self._discarding:
-                size = size_of(event)
-                self._events.append((event, size))
-                self._size += size
-                self._wake()
+            if self._discarding or (wait and self._leaving_out):
+                return
+            if wait and self._fills(WHILE_STOPPING):
+                # All that follows, not only some of it: events that belong together stay so.
+                self._leaving_out = True
+                event = Notice(message=LEFT_OUT, level="warning")
+            size = size_of(event)
+            self._events.append((event, size))
+            self._size += size
+            self._wake()
 
-    def lift_limit(self) -> None:
-        """Let the turn come to its end even if nobody reads; only few events will follow."""
+    def raise_limit(self) -> None:
+        """Let the turn come to its end even if nobody reads: no writer waits any more."""
         with self._condition:
             self._limited = False
             self._condition.notify_all()

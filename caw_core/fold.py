@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from typing import TYPE_CHECKING
 
@@ -28,12 +29,14 @@ from caw_core.events import (
 )
 from caw_core.fold_pieces import Piece, TextPiece, ToolPiece, WholePiece
 from caw_core.kept_output import KeptOutput
+from caw_core.kept_text import NO_SECRETS, KeptText
 from caw_core.trajectory import PlanEntry, ResolvedOption, Turn
 from caw_core.usage import UsageTally
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from caw_core.redaction import Redactor
     from caw_core.trajectory import TurnOrigin
 
 
@@ -52,6 +55,7 @@ class TurnFold:
         options: how the caller's options were treated.
         keep_output: how many characters of output to keep, about; None for all. Older blocks get
             shorter, and in the end go; the ``extra`` of the block or the turn says ``left_out``.
+        redactor: knows the secrets of which no part may be left where a text is shortened.
     """
 
     def __init__(
@@ -64,6 +68,7 @@ class TurnFold:
         started_at: str = "",
         options: Sequence[ResolvedOption] = (),
         keep_output: int | None = None,
+        redactor: Redactor = NO_SECRETS,
     ) -> None:
         self._head = Turn(
             index=index,
@@ -76,7 +81,8 @@ class TurnFold:
         )
         self._pieces: list[Piece] = []
         self._kept = None if keep_output is None else KeptOutput(keep_output, self._pieces)
-        self._room = sys.maxsize if self._kept is None else self._kept.room_of_one
+        room = sys.maxsize if self._kept is None else self._kept.room_of_one
+        self._new_kept = functools.partial(KeptText, room, redactor)
         self._texts: dict[tuple[type[Block], str], TextPiece] = {}
         self._tools: dict[str, ToolPiece] = {}
         self._usage = UsageTally()
@@ -163,7 +169,7 @@ class TurnFold:
         return piece
 
     def _new_text(self, key: tuple[type[TextBlock | ThinkingBlock], str]) -> TextPiece:
-        piece = TextPiece(key[0], self._room)
+        piece = TextPiece(key[0], self._new_kept)
         self._texts[key] = piece
         self._pieces.append(piece)
         return piece
@@ -186,7 +192,7 @@ class TurnFold:
     def _tool(self, call_id: str) -> ToolPiece:
         piece = self._tools.get(call_id)
         if piece is None:
-            piece = self._tools[call_id] = ToolPiece(call_id, self._room)
+            piece = self._tools[call_id] = ToolPiece(call_id, self._new_kept)
             self._pieces.append(piece)
         return piece
 

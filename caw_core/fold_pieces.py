@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import attrs
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 
 LEFT_OUT: Final = "left_out"
 """In a block's ``extra``: how many characters of it were not kept."""
+
+
+NewText = Callable[[], KeptText]
+"""Makes what a piece keeps a text in."""
 
 
 def checked(text: object) -> str:
@@ -65,10 +69,10 @@ class TextPiece:
 
     open = False
 
-    def __init__(self, kind: type[TextBlock | ThinkingBlock], room: int = sys.maxsize) -> None:
+    def __init__(self, kind: type[TextBlock | ThinkingBlock], new_text: NewText = KeptText) -> None:
         self.done = False
         self._kind: Final = kind
-        self._text = KeptText(room)
+        self._text = new_text()
         self._extra: Mapping[str, JSON] = {}
         self._extra_left_out = 0
         self._block: Block | None = None
@@ -115,10 +119,10 @@ class TextPiece:
 class ToolPiece:
     """A tool call between its start and its result."""
 
-    def __init__(self, call_id: str, room: int = sys.maxsize) -> None:
+    def __init__(self, call_id: str, new_text: NewText = KeptText) -> None:
         self._use = ToolUse(id=call_id, name="", status="running")
-        self._arguments = KeptText(room)
-        self._output = KeptText(room)
+        self._arguments = new_text()
+        self._output = new_text()
         self._parts_left_out = 0
         self._block: ToolUse | None = None
 

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections import deque
 from typing import Final
+
+from caw_core.redaction import Redactor
+
+NO_SECRETS: Final = Redactor()
+"""For texts that hold none."""
 
 CHUNK: Final = 64 * 1024
 """Small pieces are joined at this size, in characters; one by one they would fill memory."""
@@ -13,18 +17,22 @@ CHUNK: Final = 64 * 1024
 class KeptText:
     """Keeps the beginning and the end of what it is given, as far as there is room.
 
+    A secret is kept whole or not at all: nobody would know a part of it again.
+
     Args:
         room: how many characters to keep at most; up to half as many more are held at times.
+        redactor: knows the secrets.
     """
 
-    def __init__(self, room: int = sys.maxsize) -> None:
+    def __init__(self, room: int = sys.maxsize, redactor: Redactor = NO_SECRETS) -> None:
         self._half = room // 2
+        self._redactor = redactor
         self._chunk = min(CHUNK, room)
         self._new: list[str] = []
         self._new_size = 0
         self._head: list[str] = []
         self._head_size = 0
-        self._tail: deque[str] = deque()
+        self._tail: list[str] = []
         self._tail_size = 0
         self._dropped = 0
         self._head_is_whole = False
@@ -38,11 +46,8 @@ class KeptText:
     def left_out(self) -> int:
         """How many characters of the middle are not in `text`."""
         self._settle()
-        return self._dropped + self._excess
-
-    @property
-    def _excess(self) -> int:
-        return max(0, self._tail_size - self._half)
+        self._trim()
+        return self._dropped
 
     def grow(self, text: str) -> None:
         """Add *text* at the end."""
@@ -70,19 +75,19 @@ class KeptText:
         if not self._head_is_whole:
             # All that there is, so its end is the end of the text.
             tail = head
-        self._head, self._tail = [head[:half]], deque([tail[max(0, len(tail) - half) :]])
+        self._head = [head[: self._redactor.cut_before(head, half)]]
+        self._tail = [tail[self._redactor.cut_after(tail, max(0, len(tail) - half)) :]]
         self._head_size, self._tail_size = len(self._head[0]), len(self._tail[0])
         self._head_is_whole = True
         self._dropped += before - self.size
 
     def text(self) -> str:
         """Return it; what is left out is said in its place."""
-        self._settle()
-        self._head = ["".join(self._head)]
-        left_out, tail = self.left_out, "".join(self._tail)
+        left_out = self.left_out
+        self._head, tail = ["".join(self._head)], "".join(self._tail)
         if not left_out:
             return self._head[0] + tail
-        return f"{self._head[0]}\n[… {left_out} characters left out …]\n{tail[self._excess :]}"
+        return f"{self._head[0]}\n[… {left_out} characters left out …]\n{tail}"
 
     def _settle(self) -> None:
         text = "".join(self._new)
@@ -93,18 +98,21 @@ class KeptText:
                 self._head.append(text)
                 self._head_size += len(text)
                 return
-            space = self._half - self._head_size
-            self._head.append(text[:space])
-            self._head_size += space
+            text = "".join([*self._head, text])
+            self._head_size = self._redactor.cut_before(text, self._half)
+            self._head = [text[: self._head_size]]
             self._head_is_whole = True
-            text = text[space:]
+            text = text[self._head_size :]
         self._tail.append(text)
         self._tail_size += len(text)
-        while self._tail_size - len(self._tail[0]) >= self._half:
-            gone = len(self._tail.popleft())
-            self._tail_size -= gone
-            self._dropped += gone
-        if (excess := self._excess) > self._half:
-            self._tail[0] = self._tail[0][excess:]
-            self._tail_size -= excess
-            self._dropped += excess
+        if self._tail_size > 2 * self._half:
+            self._trim()
+
+    def _trim(self) -> None:
+        """Let go of what of the end there is no room for."""
+        if self._tail_size > self._half:
+            tail = "".join(self._tail)
+            start = self._redactor.cut_after(tail, self._tail_size - self._half)
+            self._tail = [tail[start:]]
+            self._tail_size -= start
+            self._dropped += start

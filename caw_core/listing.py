@@ -11,7 +11,9 @@ import attrs
 from caw_core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from caw_core.storage import SessionQuery, SessionSummary
+    from collections.abc import Callable, Iterator
+
+    from caw_core.storage import SessionPage, SessionQuery, SessionSummary
 
 TITLE_LENGTH = 80
 """How long a title is at most, in characters."""
@@ -53,6 +55,22 @@ class Place:
             msg = f"{cursor!r} is no cursor of this storage; pass SessionPage.next_cursor"
             raise ConfigError(msg)
         return cls(int(match[1]), match[2])
+
+
+def every_page(
+    list_page: Callable[[SessionQuery], SessionPage], query: SessionQuery
+) -> Iterator[SessionPage]:
+    """Yield the page that *query* asks for and all that follow it."""
+    following: SessionQuery | None = query
+    while following is not None:
+        page = list_page(following)
+        yield page
+        following = next_query(following, page)
+
+
+def next_query(query: SessionQuery, page: SessionPage) -> SessionQuery | None:
+    """Return what to ask for after *page*, which *query* asked for; None if it was the last."""
+    return attrs.evolve(query, cursor=page.next_cursor) if page.next_cursor else None
 
 
 def utc_text(seconds: float) -> str:

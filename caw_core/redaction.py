@@ -11,12 +11,12 @@ import re
 import weakref
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
-from urllib.parse import quote
+from urllib.parse import quote, unquote_plus
 
 import attrs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from caw_core.mcp import McpServer
     from caw_core.provider import StartRequest
@@ -79,12 +79,56 @@ class Redactor:
 
         Where a secret has begun at the end of *text*, it ends before that.
         """
-        longest = max((len(form) for form in self._forms), default=0)
-        for start in range(max(0, len(text) - longest + 1), len(text)):
+        longest = max(map(len, self._forms), default=0)
+        first = max(0, len(text) - longest + 1)
+        # What belongs to a whole secret does not begin another one.
+        for form in self._forms:
+            found = text.rfind(form, max(0, first - longest))
+            first = max(first, found + len(form)) if found >= 0 else first
+        for start in range(first, len(text)):
             rest = text[start:]
             if any(form.startswith(rest) for form in self._forms):
                 return start
         return len(text)
+
+    def cut_before(self, text: str, place: int) -> int:
+        """Return the last place up to *place* where *text* can end without a part of a secret.
+
+        Args:
+            text: may still grow: what could be the beginning of a secret at its end is one.
+            place: where it is to be cut.
+        """
+        place = min(place, self.certain_length(text))
+        while starts := [start for start, _ in self._across(text, place, text.find)]:
+            place = min(starts)
+        return place
+
+    def cut_after(self, text: str, place: int) -> int:
+        """Return the first place from *place* on where *text* can begin without a part of a secret.
+
+        Where a secret has begun before *place* and is not whole yet, it is the place where it
+        began.
+
+        Args:
+            text: may still grow.
+            place: where it is to be cut.
+        """
+        if not self._across(text, place, text.rfind):
+            return min(place, self.certain_length(text))
+        while ends := [end for _, end in self._across(text, place, text.rfind)]:
+            place = max(ends)
+        return place
+
+    def _across(
+        self, text: str, place: int, find: Callable[[str, int, int], int]
+    ) -> list[tuple[int, int]]:
+        """Return from where to where the secrets are that lie across *place*, one of each form."""
+        found = []
+        for form in self._forms:
+            start = find(form, max(0, place - len(form) + 1), place + len(form) - 1)
+            if start >= 0:
+                found.append((start, start + len(form)))
+        return found
 
     def value(self, value: _T) -> _T:
         """Return *value* with all its texts, however deep, without secrets.
@@ -193,8 +237,9 @@ def session_secrets(
 
     Yields:
         Values of variables whose names say so, and of members in the provider's own options; of
-        MCP servers also what came by reference, and every header but those of content negotiation,
-        without the scheme (``Bearer``) too.
+        MCP servers also what came by reference, every header but those of content negotiation,
+        without the scheme (``Bearer``) too, and of an address the user, the password, and the
+        values of the query whose names say so.
     """
     yield from _named_secrets(request.options)
     for name, value in {**environment, **request.env}.items():
@@ -207,6 +252,19 @@ def session_secrets(
             if is_secret_name(name) or value != raw.env.get(name):
                 yield value
         yield from _headers(server.headers)
+        yield from _address(server.url)
+
+
+def _address(url: str) -> Iterator[str]:
+    # By hand: what the library cannot read holds secrets all the same.
+    place, _, query = url.partition("#")[0].partition("?")
+    user_info = place.partition("//")[2].partition("/")[0].rpartition("@")[0]
+    pairs = [part.partition("=") for part in re.split("[&;]", query)]
+    named = [value for name, _, value in pairs if is_secret_name(unquote_plus(name))]
+    for written in [*user_info.split(":", 1), *named]:
+        if written:
+            yield written
+            yield unquote_plus(written)
 
 
 def _named_secrets(options: object, *, secret: bool = False) -> Iterator[str]:

@@ -19,6 +19,7 @@ from __future__ import annotations
 import functools
 import sys
 import threading
+import types
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, cast, get_args, get_origin
 
@@ -59,6 +60,8 @@ __all__ = [
 
 _T = TypeVar("_T")
 _Document = dict[str, Any]
+_Writer = Callable[[Any], _Document]
+_Reader = Callable[[Any, Any], Any]
 
 _DERIVED = frozenset({"version", "agent", "usage", "total_usage", "duration_ms"})
 """Members of a trajectory's document that are made from others, and so not read."""
@@ -116,7 +119,7 @@ def trajectory_from_dict(data: Mapping[str, JSON]) -> Trajectory:
 
 def session_info_to_dict(info: SessionInfo) -> _Document:
     """Return the document of a session's head; a `Trajectory` is written without its turns."""
-    document = cast("_Document", _converter().unstructure(info, SessionInfo))
+    document = _writer(SessionInfo)(info)
     return {"version": DOCUMENT_VERSION, **document}
 
 
@@ -127,7 +130,7 @@ def session_info_from_dict(data: Mapping[str, JSON]) -> SessionInfo:
 
 def turn_to_dict(turn: Turn) -> _Document:
     """Return the document of *turn*, without its ``raw_output``."""
-    return cast("_Document", _converter().unstructure(turn, Turn))
+    return _writer(Turn)(turn)
 
 
 def turn_from_dict(data: Mapping[str, JSON]) -> Turn:
@@ -137,7 +140,7 @@ def turn_from_dict(data: Mapping[str, JSON]) -> Turn:
 
 def block_to_dict(block: Block) -> _Document:
     """Return the document of *block*, its tag under ``type``."""
-    return cast("_Document", _converter().unstructure(block, Block))
+    return _writer(Block)(block)
 
 
 def block_from_dict(data: Mapping[str, JSON]) -> Block:
@@ -147,7 +150,7 @@ def block_from_dict(data: Mapping[str, JSON]) -> Block:
 
 def event_to_dict(event: Event) -> _Document:
     """Return the document of *event*, its tag under ``type``."""
-    return cast("_Document", _converter().unstructure(event, Event))
+    return _writer(Event)(event)
 
 
 def event_from_dict(data: Mapping[str, JSON]) -> Event:
@@ -157,7 +160,7 @@ def event_from_dict(data: Mapping[str, JSON]) -> Event:
 
 def usage_to_dict(stats: UsageStats) -> _Document:
     """Return the document of *stats*; an unknown cost is null."""
-    return cast("_Document", _converter().unstructure(stats, UsageStats))
+    return _writer(UsageStats)(stats)
 
 
 def usage_from_dict(data: Mapping[str, JSON]) -> UsageStats:
@@ -198,7 +201,7 @@ def _usage_with_subagents(trajectory: Trajectory) -> UsageStats:
 
 def _load(data: object, cls: type[_T]) -> _T:
     try:
-        return _converter().structure(data, cls)
+        return cast("_T", _reader(cast("type", cls))(data, cls))
     except RecursionError:
         problems = ["nested too deeply @ $"]
     except BaseValidationError as error:
@@ -211,6 +214,20 @@ def _load(data: object, cls: type[_T]) -> _T:
 def _problem(error: BaseException, _: type | None) -> str:
     # Documents hold prompts and keys, so a message names types and members and quotes no value.
     return "required member is missing" if isinstance(error, KeyError) else str(error)
+
+
+# A storage writes a turn while the agent waits, so what happens for each block and member here goes
+# from function to function, without asking the converter each time which one it is.
+
+
+@functools.cache
+def _writer(cls: type) -> _Writer:
+    return _converter().get_unstructure_hook(cls)
+
+
+@functools.cache
+def _reader(cls: type) -> _Reader:
+    return _converter().get_structure_hook(cls)
 
 
 _BUILDING = threading.Lock()
@@ -228,7 +245,7 @@ def _build() -> Converter:
         converter.register_structure_hook(scalar, _strict(scalar))
     converter.register_structure_hook_func(_is_any, lambda value, _: _json(value))
     converter.register_unstructure_hook_func(_is_any, _json)
-    converter.register_structure_hook_func(_is_literal, _one_of)
+    converter.register_structure_hook_factory(_is_literal, _one_of)
     converter.register_structure_hook_func(_is_object, _json_object)
     converter.register_unstructure_hook_func(_is_object, _json)
     converter.register_structure_hook_factory(_is_tuple, _tuple_reader)
@@ -243,7 +260,7 @@ def _build() -> Converter:
     return converter
 
 
-def _register(converter: Converter, cls: type) -> None:
+def _register(converter: Converter, cls: type) -> tuple[_Writer, _Reader]:
     always = _ALWAYS.get(cls, frozenset())
     fields = [field for field in attrs.fields(cls) if field.name not in ("extra", "raw_output")]
     known = frozenset(field.name for field in fields)
@@ -256,51 +273,52 @@ def _register(converter: Converter, cls: type) -> None:
         if (field.name not in always and _is_empty(field.default))
         or field.name in _USUAL.get(cls, frozenset())
     }
-    write: Callable[[Any], _Document] = make_dict_unstructure_fn(
-        cls, converter, **hidden, **optional
-    )
-    read: Callable[[Any, Any], Any] = make_dict_structure_fn(cls, converter, **hidden)
+    write: _Writer = make_dict_unstructure_fn(cls, converter, **hidden, **optional)
+    read: _Reader = make_dict_structure_fn(cls, converter, **hidden)
     tag = getattr(cls, "tag", None)
     reserved = known | (_DERIVED if issubclass(cls, SessionInfo) else set())
     reserved |= {"type"} if tag is not None else set()
 
     def to_dict(value: Any) -> _Document:
-        document = {} if tag is None else {"type": tag}
-        document |= write(value)
-        document |= {key: _json(item) for key, item in value.extra.items() if key not in reserved}
+        document = write(value) if tag is None else {"type": tag, **write(value)}
+        if value.extra:
+            extra = {key: item for key, item in value.extra.items() if key not in reserved}
+            document |= _json(extra)
         return document
 
     def from_dict(data: object, _: object) -> Any:
         document = _mapping(data)
         value = read(document, cls)
+        if reserved.issuperset(document):
+            return value
         extra = {key: item for key, item in document.items() if key not in reserved}
-        return attrs.evolve(value, extra=_json(extra)) if extra else value
+        return attrs.evolve(value, extra=_json(extra))
 
     converter.register_unstructure_hook(cls, to_dict)
     converter.register_structure_hook(cls, from_dict)
+    return to_dict, from_dict
 
 
 def _register_tagged(converter: Converter, base: type, unknown: type, module: object) -> None:
-    by_tag: dict[str, type] = {}
+    writers: dict[type, _Writer] = {unknown: lambda value: cast("_Document", _json(value.raw))}
+    readers: dict[str, _Reader] = {}
     for cls in vars(module).values():
         if isinstance(cls, type) and issubclass(cls, base) and cls not in (base, unknown):
-            _register(converter, cls)
-            by_tag[cls.tag] = cls  # type: ignore[attr-defined]  # each concrete one has a tag
+            # Each concrete one has a tag.
+            writers[cls], readers[cls.tag] = _register(converter, cls)  # type: ignore[attr-defined]
 
     def to_dict(value: Any) -> _Document:
-        if isinstance(value, unknown):
-            return cast("_Document", _json(value.raw))  # type: ignore[attr-defined]
-        return cast("_Document", converter.unstructure(value))
+        write = writers.get(type(value))
+        # Only a class that somebody derived from one of these is not among them.
+        return write(value) if write else cast("_Document", converter.unstructure(value))
 
     def from_dict(data: object, _: object) -> Any:
         document = _mapping(data)
         tag = document.get("type")
-        known = by_tag.get(tag) if isinstance(tag, str) else None
-        if known is None:
-            return unknown(raw=_json(document))
-        return converter.structure(document, known)
+        read = readers.get(tag) if isinstance(tag, str) else None
+        return unknown(raw=_json(document)) if read is None else read(document, None)
 
-    converter.register_unstructure_hook(unknown, to_dict)
+    converter.register_unstructure_hook(unknown, writers[unknown])
     converter.register_unstructure_hook_func(lambda cls: cls is base, to_dict)
     converter.register_structure_hook_func(lambda cls: cls is base, from_dict)
 
@@ -327,10 +345,12 @@ def _is_tuple(cls: Any) -> bool:
     return get_origin(cls) is tuple
 
 
-def _strict(scalar: type) -> Callable[[object, object], Any]:
+def _strict(scalar: type) -> _Reader:
     accepted = (int, float) if scalar is float else scalar
 
     def check(value: object, _: object) -> Any:
+        if type(value) is scalar:
+            return value
         if not isinstance(value, accepted) or (isinstance(value, bool) and scalar is not bool):
             msg = f"must be {scalar.__name__}, not {type(value).__name__}"
             raise TypeError(msg)
@@ -342,22 +362,27 @@ def _strict(scalar: type) -> Callable[[object, object], Any]:
     return check
 
 
-def _one_of(value: object, literal: Any) -> Any:
+def _one_of(literal: Any) -> _Reader:
     choices = get_args(literal)
-    if not isinstance(value, str) or value not in choices:
-        msg = f"must be one of {', '.join(choices)}"
-        raise ValueError(msg)
-    return value
+
+    def check(value: object, _: object) -> Any:
+        if not isinstance(value, str) or value not in choices:
+            msg = f"must be one of {', '.join(choices)}"
+            raise ValueError(msg)
+        return value
+
+    return check
 
 
-def _tuple_reader(cls: Any, converter: Converter) -> Callable[[object, object], tuple[Any, ...]]:
-    item: Any = get_args(cls)[0]
-    return lambda value, _: tuple(converter.structure(_listed(value), list[item]))
+def _tuple_reader(cls: Any, converter: Converter) -> _Reader:
+    items: Any = types.GenericAlias(list, get_args(cls)[0])
+    read = converter.get_structure_hook(items)
+    return lambda value, _: tuple(read(_listed(value), items))
 
 
 def _tuple_writer(cls: Any, converter: Converter) -> Callable[[Any], list[Any]]:
-    item: Any = get_args(cls)[0]
-    return lambda value: [converter.unstructure(part, item) for part in value]
+    write = converter.get_unstructure_hook(get_args(cls)[0])
+    return lambda value: [write(part) for part in value]
 
 
 def _listed(value: object) -> list[Any]:
@@ -368,7 +393,8 @@ def _listed(value: object) -> list[Any]:
 
 
 def _mapping(value: object) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping):
+    # A dict is told at once; to ask an abstract class takes its time.
+    if not isinstance(value, (dict, Mapping)):
         msg = f"must be an object, not {type(value).__name__}"
         raise TypeError(msg)
     return value
@@ -378,16 +404,21 @@ def _json_object(value: object, _: object) -> JSON:
     return _json(_mapping(value))
 
 
+_SCALARS = frozenset({type(None), bool, str, int, float})
+
+
 def _json(value: object) -> JSON:
     # Copied, so that whoever changes a document does not change a value, which is frozen.
-    if value is None or isinstance(value, (str, int, float)):
+    if type(value) in _SCALARS or isinstance(value, (str, int, float)):
         return value
     if isinstance(value, (dict, Mapping)):
-        for key in value:
+        copy = {}
+        for key, item in value.items():
             if not isinstance(key, str):
                 msg = f"a member's name must be str, not {type(key).__name__}"
                 raise TypeError(msg)
-        return {key: _json(item) for key, item in value.items()}
+            copy[key] = item if type(item) in _SCALARS else _json(item)
+        return copy
     if isinstance(value, list | tuple):
         return [_json(item) for item in value]
     msg = f"{type(value).__name__} has no form in JSON"

@@ -13,6 +13,7 @@ from caw_core.copying import Copied, copy_sessions
 from caw_core.errors import ConfigError, SessionBusyError, UnsupportedError
 from caw_core.handles import check_session_id
 from caw_core.leases import SessionLeases
+from caw_core.listing import every_page, next_query
 from caw_core.plugin_check import check_plugin
 from caw_core.plugins import RecordPlugins
 from caw_core.registry import PluginRegistry, default_registry
@@ -114,14 +115,13 @@ class Store:
     def sessions(self, query: SessionQuery | None = None) -> Iterator[SessionSummary]:
         """Yield all sessions that *query* asks for, newest first, page by page.
 
+        Those that cannot be read are left out; the pages of `list` name them.
+
         Args:
             query: the filter; its ``limit`` is how many are asked for at a time.
         """
-        page_query: SessionQuery | None = query or SessionQuery(limit=PAGE)
-        while page_query is not None:
-            page = self.list(page_query)
+        for page in every_page(self.list, query or SessionQuery(limit=PAGE)):
             yield from page.sessions
-            page_query = _next(page_query, page)
 
     def search(self, query: SearchQuery | str) -> SearchPage:
         """Find turns by words in their prompt and in what the agent wrote.
@@ -229,16 +229,13 @@ class Store:
         old: list[str] = []
         unreadable: list[tuple[str, str]] = []
         seen = 0
-        page_query: SessionQuery | None = asked
-        while page_query is not None:
-            page = self.list(page_query)
+        for page in every_page(self.list, asked):
             unreadable += page.unreadable
             for summary in page.sessions:
                 seen += 1
                 written = datetime.fromisoformat(summary.updated_at)
                 if seen > (keep or 0) and (older_than is None or written < oldest):
                     old.append(summary.info.session_id)
-            page_query = _next(page_query, page)
         deleted, busy = [], []
         for session_id in old:
             try:
@@ -289,7 +286,7 @@ class Store:
             page = await self.list_async(page_query)
             for summary in page.sessions:
                 yield summary
-            page_query = _next(page_query, page)
+            page_query = next_query(page_query, page)
 
     async def search_async(self, query: SearchQuery | str) -> SearchPage:
         """Do as `search`."""
@@ -346,7 +343,3 @@ def named_storage(registry: PluginRegistry, item: object) -> tuple[str, object]:
     name = type(item).__name__
     check_plugin(item, name=name, kind="storage")
     return name, item
-
-
-def _next(query: SessionQuery, page: SessionPage) -> SessionQuery | None:
-    return attrs.evolve(query, cursor=page.next_cursor) if page.next_cursor else None

@@ -136,7 +136,7 @@ class TurnRun:
             self._stopping.note(by)
             begun = self._fold is not None
         if self._buffer is not None:
-            self._buffer.lift_limit()
+            self._buffer.raise_limit()
         if not begun:
             self._session.queue.leave(self._ticket)
             return
@@ -210,6 +210,7 @@ class TurnRun:
             started_at=utc_now(),
             options=self._session.options,
             keep_output=session.settings.keep_output,
+            redactor=session.redactor,
         )
         process_clock().watch(self._check_deadlines, self._deadlines.next_check(self._started))
 
@@ -362,7 +363,7 @@ class TurnRun:
             error.provider = error.provider or self._session.info.provider
             error.session_id = error.session_id or self._session.info.session_id
         self.error = error
-        self._emit(end)
+        self._emit(end, wait=False)
         self._finish()
 
     def _finish(self) -> None:

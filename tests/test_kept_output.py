@@ -29,6 +29,8 @@ from caw_core.events import (
 from caw_core.fold import TurnFold
 from caw_core.kept_output import LEAST
 from caw_core.kept_text import KeptText
+from caw_core.provider import NATIVE
+from caw_core.redaction import REDACTED, Redactor
 from caw_core.sizes import size_of
 from tests import flooding
 
@@ -129,6 +131,35 @@ def test_nothing_of_a_text_is_lost_uncounted_however_it_is_shortened(steps: Any)
     marker = f"\n[… {text.left_out} characters left out …]\n"
     shown = text.text().replace(marker, "") if text.left_out else text.text()
     assert len(shown) + text.left_out == given_so_far
+
+
+SECRET = "sk-0123456789"
+
+
+def parts_of(secret: str, text: str) -> set[str]:
+    """Return the parts of four characters that stand in *text* without the whole secret."""
+    rest = text.replace(secret, "")
+    parts = {secret[start : start + 4] for start in range(len(secret) - 3)}
+    return {part for part in parts if part in rest}
+
+
+@given(
+    st.lists(st.sampled_from([SECRET, "..", "....."]), max_size=60),
+    st.integers(min_value=4, max_value=200),
+    st.lists(st.integers(min_value=2, max_value=50)),
+)
+def test_no_part_of_a_secret_is_left_where_a_text_is_cut(
+    parts: list[str], room: int, shortenings: list[int]
+) -> None:
+    text = KeptText(room, Redactor([SECRET]))
+    for part in parts:
+        for piece in (part[:5], part[5:]):
+            text.grow(piece)
+        if shortenings:
+            text.shorten(shortenings.pop())
+    text.grow(".")
+    assert parts_of(SECRET, text.text()) == set()
+    assert text.left_out <= len("".join(parts)) + 1
 
 
 # ------------------------------------------------------------------------------------- one turn
@@ -259,6 +290,30 @@ def test_stream_has_everything_and_the_record_is_the_turn(
     assert left_out(turn.output[0]) == 95_000
     assert "[… 95000 characters left out …]" in turn.result
     assert memory.turns[session.session_id][0] == turn == session.trajectory.turns[0]
+
+
+@pytest.mark.parametrize("at", range(LEAST // 4 - 20, LEAST // 4 + 4))
+def test_secret_at_the_cut_leaves_no_part_of_itself_in_the_record(
+    stage: Stage, memory: MemoryStorage, at: int
+) -> None:
+    secret = "canary-across-the-cut"
+
+    def answer(_: Any, text: str) -> Iterator[Event]:
+        yield TextDelta(text="." * at)
+        yield TextDelta(text=secret)
+        yield TextDelta(text="." * 20_000)
+        yield TextDelta(text=secret)
+        yield TextDelta(text="." * at)
+
+    info = {"options": {"env": NATIVE}}
+    agent = stage.agent(
+        answer, keep_output=LEAST, storage=memory, env={"A_TOKEN": secret}, info=info
+    )
+    with agent.start_session() as session:
+        session.send("go")
+    turn = memory.turns[session.session_id][0]
+    assert left_out(turn.output[0])
+    assert set(kept(turn.output[0]).replace(REDACTED, "")) == {"."}
 
 
 @pytest.mark.parametrize("much", [0, LEAST - 1, True, "all", 1e6])

@@ -39,6 +39,38 @@ def test_short_values_are_left_alone() -> None:
     assert Redactor(["1", "true", "1234567"]).text("1 true 1234567") == "1 true 1234567"
 
 
+PLAIN = "0123456789abcdef"
+BORDERED = "ab-middle-ab"
+
+
+@pytest.mark.parametrize("place", range(len(PLAIN) + 8))
+def test_text_is_cut_beside_a_secret_and_never_within(place: int) -> None:
+    redactor, text = Redactor([PLAIN]), f"1234{PLAIN}5678"
+    before, after = redactor.cut_before(text, place), redactor.cut_after(text, place)
+    within = 4 < place < 4 + len(PLAIN)
+    assert (before, after) == ((4, 4 + len(PLAIN)) if within else (place, place))
+
+
+@pytest.mark.parametrize("there", range(1, len(PLAIN)))
+def test_secret_that_is_not_whole_yet_stays_together(there: int) -> None:
+    redactor, text = Redactor([PLAIN]), f"1234{PLAIN[:there]}"
+    assert redactor.certain_length(text) == 4
+    for place in range(4, len(text) + 1):
+        assert redactor.cut_before(text, place) == redactor.cut_after(text, place) == 4
+
+
+def test_end_of_a_whole_secret_is_not_taken_for_the_beginning_of_another() -> None:
+    redactor, text = Redactor([BORDERED]), f"1234{BORDERED}"
+    assert redactor.certain_length(text) == len(text)
+    assert redactor.cut_before(text, len(text)) == len(text)
+    assert redactor.cut_before(text, len(text) - 1) == 4
+
+
+def test_cut_finds_its_way_out_of_secrets_that_overlap() -> None:
+    redactor, text = Redactor(["aaaaaaaa"]), "." + "a" * 100 + "."
+    assert (redactor.cut_before(text, 50), redactor.cut_after(text, 50)) == (1, 101)
+
+
 def test_everything_in_a_turn_is_reached() -> None:
     call = ToolUse(
         id="1",
@@ -134,3 +166,25 @@ def test_secrets_of_a_session_come_from_environment_servers_and_references() -> 
         session_secrets({"HOST_KEY": "theirs", "NO_KEY": "gone", "LANG": "C"}, request, written)
     )
     assert found == {"mine", "theirs", "referred", "Bearer b-token", "b-token"}
+
+
+def secrets_of(url: str) -> set[str]:
+    server = McpServer(name="a", url=url)
+    request = StartRequest(session_id="s", cwd=Path(), mcp_servers=(server,))
+    return set(session_secrets({}, request, [server]))
+
+
+@pytest.mark.parametrize(
+    ("url", "secrets"),
+    [
+        ("https://example.org/mcp?page=one#key=two", set()),
+        ("https://someone:pass@example.org/a@b", {"someone", "pass"}),
+        ("https://a-token@example.org", {"a-token"}),
+        ("https://a%40b:p%2fq@example.org", {"a%40b", "a@b", "p%2fq", "p/q"}),
+        ("https://x/?mode=fast&api_key=a-key&api%2Dtoken=b+c", {"a-key", "b+c", "b c"}),
+        ("https://x?access_token=one;password=two=three", {"one", "two=three"}),
+        ("http://[half?key=of-an-address", {"of-an-address"}),
+    ],
+)
+def test_secrets_in_the_address_of_a_tool_server(url: str, secrets: set[str]) -> None:
+    assert secrets_of(url) == secrets

@@ -540,6 +540,7 @@ def _damage(document: Any, data: st.DataObject) -> None:
 
 def test_converter_is_built_once_by_many_threads() -> None:
     serialize._build.cache_clear()  # a new process would do, at a hundred times the cost
+    serialize._writer.cache_clear()  # likewise
     turn = Turn(index=0, input="a")
     with ThreadPoolExecutor(8) as pool:
         documents = list(pool.map(lambda _: turn.to_dict(), range(50)))

@@ -8,8 +8,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from caw_core.errors import AuthError, SessionStateError
-from caw_core.event_buffer import LIMIT, LIMIT_CHARACTERS, EventBuffer
-from caw_core.events import Event, TextDelta, TurnEnded, TurnStarted
+from caw_core.event_buffer import (
+    LEFT_OUT,
+    LIMIT,
+    LIMIT_CHARACTERS,
+    WHILE_STOPPING,
+    EventBuffer,
+)
+from caw_core.events import Event, Notice, PermissionAsked, TextDelta, TurnEnded, TurnStarted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -252,6 +258,54 @@ def test_end_of_the_session_ends_a_full_stream_that_nobody_reads(stage: Any) -> 
     record = session.end()
     assert record.turns[0].status == "interrupted"
     assert stream.turn == record.turns[0]
+
+
+class Stubborn:
+    """Goes on when it is interrupted, and says a great deal more."""
+
+    def __init__(self) -> None:
+        self.began = threading.Event()
+
+    def answer(self, agent: Any, text: str) -> Iterator[Event]:
+        yield PermissionAsked(request_id="1", tool="shell")
+        self.began.set()
+        assert agent.interrupted.wait(WAIT), "nobody interrupted the turn"
+        for _ in range(10 * WHILE_STOPPING * LIMIT):
+            yield TextDelta(text=".")
+        yield TurnEnded(stop_reason="cancelled")
+
+
+def test_interrupted_turn_that_nobody_reads_ends_and_what_waits_is_bounded(stage: Any) -> None:
+    stubborn = Stubborn()
+    with stage.agent(stubborn.answer).start_session() as session:
+        stream = session.stream("x")
+        assert stubborn.began.wait(WAIT)
+        stream.interrupt()
+        turn = stream.run.outcome() if stream.run.finished.wait(WAIT) else None
+        events = list(stream)
+    assert turn is not None
+    assert len(turn.result) == 10 * WHILE_STOPPING * LIMIT
+    said = WHILE_STOPPING * LIMIT - 2
+    assert [event.type for event in events] == [
+        "turn_started",
+        "permission_asked",
+        *["text_delta"] * said,
+        "notice",
+        "turn_ended",
+    ]
+    assert events[-2] == Notice(message=LEFT_OUT, level="warning")
+
+
+def test_events_of_an_interrupted_turn_are_left_out_from_one_on_and_not_in_between() -> None:
+    buffer = EventBuffer()
+    buffer.raise_limit()
+    for _ in range(WHILE_STOPPING * LIMIT + 5):
+        buffer.put(TextDelta(text="."))
+    while not isinstance(buffer.get(), Notice):
+        continue
+    buffer.put(TextDelta(text="late"))
+    buffer.put(TurnEnded(), wait=False)
+    assert buffer.get() == TurnEnded()
 
 
 def test_event_loop_is_woken_once_for_a_burst() -> None:

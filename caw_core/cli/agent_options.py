@@ -13,6 +13,7 @@ from caw_core.budget import Budget
 from caw_core.cli.option_types import NewSecretFile, ProviderNames
 from caw_core.cli.record_options import record_options
 from caw_core.deadlines import Deadlines
+from caw_core.kept_output import LEAST
 from caw_core.registry import default_registry
 from caw_core.selection import choose_provider
 from caw_core.tools import ToolGroup
@@ -83,7 +84,8 @@ _OPTIONS = (
         "--budget-tokens",
         type=click.IntRange(1),
         metavar="N",
-        help="Bound on the tokens, of all kinds, that the session uses from now on.",
+        help="Bound on the tokens, of all kinds, that the session uses from now on. One model call "
+        "can pass it.",
     ),
     click.option(
         "--budget-usd",
@@ -113,6 +115,13 @@ _OPTIONS = (
     ),
     click.option("--strict", is_flag=True, help="Fail if an option would have no effect."),
     click.option("--keep-raw", is_flag=True, help="Keep the agent's raw output with the record."),
+    click.option(
+        "--keep-output",
+        type=click.IntRange(LEAST),
+        metavar="N",
+        help="How many characters of the agent's output a turn keeps, about; text that is "
+        "printed as it comes stays whole. Default: all.",
+    ),
     *record_options,
     click.option("--no-record", is_flag=True, help="Keep no record; only a handle can resume."),
     click.option(
@@ -177,6 +186,7 @@ def open_agent(
         auto_wait=given["wait"],
         options=_extra_options(given["extra"]),
         keep_raw=given["keep_raw"],
+        keep_output=given["keep_output"],
         strict=given["strict"],
     )
 

@@ -82,7 +82,7 @@ def _talk(session: Session, view: View, person: Person | None) -> None:
         except CawError as error:
             if not typed or session.ended:
                 raise
-            complain(error)
+            complain(error, writes_record=True)
 
 
 def _messages(*, typed: bool) -> Iterator[str]:

@@ -20,14 +20,19 @@ def debugging() -> bool:
     return os.environ.get("CAW_DEBUG", "").strip() not in {"", "0"}
 
 
-def complain(error: BaseException) -> None:
-    """Say on stderr what went wrong, in a line or two; with ``CAW_DEBUG=1`` where, too."""
+def complain(error: BaseException, *, writes_record: bool) -> None:
+    """Say on stderr what went wrong, in a line or two; with ``CAW_DEBUG=1`` where, too.
+
+    Args:
+        error: what went wrong.
+        writes_record: the command can also go on without a record.
+    """
     if debugging():
         click.echo("".join(traceback.format_exception(error)), err=True)
-    click.echo(plain("\n  ".join(_lines(error))), err=True)
+    click.echo(plain("\n  ".join(_lines(error, writes_record=writes_record))), err=True)
 
 
-def _lines(error: BaseException) -> Iterator[str]:
+def _lines(error: BaseException, *, writes_record: bool) -> Iterator[str]:
     if not isinstance(error, CawError):
         yield f"caw: {type(error).__name__}: {error}"
         if not debugging():
@@ -44,5 +49,5 @@ def _lines(error: BaseException) -> Iterator[str]:
     yield from getattr(error, "__notes__", ())
     if isinstance(error, LimitError) and error.resets_at is not None:
         yield f"it ends at {error.resets_at.astimezone():%Y-%m-%d %H:%M:%S %Z}"
-    if isinstance(error, StorageError):
+    if writes_record and isinstance(error, StorageError):
         yield "--no-record goes on without a record, --data-dir keeps it elsewhere"

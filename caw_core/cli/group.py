@@ -99,7 +99,8 @@ class LazyGroup(click.Group):
             if code == exit_codes.READER_GONE:
                 _forget_stdout()
             else:
-                complain(error)
+                # Of these, and no others, --no-record is an option.
+                complain(error, writes_record=ctx.invoked_subcommand in {"run", "resume", "chat"})
             ctx.exit(code)
 
 

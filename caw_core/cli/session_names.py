@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from caw_core.errors import ConfigError
+from caw_core.errors import ConfigError, StorageError
 from caw_core.handles import is_session_id
 from caw_core.storage import SessionQuery, TurnRange
 
@@ -32,10 +32,14 @@ def find_session(store: Store, name: str) -> str:
     """
     if name == LAST:
         page = store.list(SessionQuery(limit=1))
-        if not page.sessions:
-            msg = "there is no session yet"
-            raise ConfigError(msg)
-        return page.sessions[0].info.session_id
+        if page.sessions:
+            return page.sessions[0].info.session_id
+        if page.unreadable:
+            session_id, reason = page.unreadable[0]
+            msg = f"no session can be read: {session_id}: {reason}"
+            raise StorageError(msg)
+        msg = "there is no session yet"
+        raise ConfigError(msg)
     if is_session_id(name) and store.load(name, TurnRange(last=0)) is not None:
         return name
     found = list(_beginning_with(store, name)) if len(name) >= MIN_PREFIX else []

@@ -35,6 +35,9 @@ def annotate(
     if tags and no_tags:
         msg = "--no-tags excludes --tag"
         raise click.UsageError(msg)
+    if not (metadata or tags or no_tags):
+        msg = "nothing to change: give --metadata, --tag or --no-tags"
+        raise click.UsageError(msg)
     store = open_store(given)
     store.annotate(
         find_session(store, session),
@@ -51,7 +54,7 @@ def delete(sessions: tuple[str, ...], **given: Any) -> None:
     """Delete the records of SESSIONS, named as for 'caw show'."""
     store = open_store(given)
     # All are found before one is gone, so that "last" means the same one throughout.
-    for session_id in [find_session(store, session) for session in sessions]:
+    for session_id in dict.fromkeys(find_session(store, session) for session in sessions):
         store.delete(session_id)
         click.echo(f"deleted {session_id}", err=True)
 

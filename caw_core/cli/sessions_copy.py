@@ -50,12 +50,25 @@ def repair(*, source: str, targets: tuple[str, ...], as_json: bool) -> None:
 
     Sessions that only a mirror has are named and left alone.
     """
+    failed = 0
     for target in targets:
-        _copy((), source, target, replace=True, as_json=as_json)
-        mirrored = {each.info.session_id for each in Store(target).sessions()}
-        known = {each.info.session_id for each in Store(source).sessions()}
-        for session_id in sorted(mirrored - known):
-            click.echo(f"{session_id}: only the mirror has it", err=True)
+        try:
+            _repair(source, target, as_json=as_json)
+        except StorageError as error:
+            # The other mirrors do not wait for this one.
+            failed += 1
+            click.echo(plain(str(error)), err=True)
+    if failed:
+        msg = f"{failed} of {len(targets)} mirrors are not repaired"
+        raise StorageError(msg)
+
+
+def _repair(source: str, target: str, *, as_json: bool) -> None:
+    _copy((), source, target, replace=True, as_json=as_json)
+    mirrored = {each.info.session_id for each in Store(target).sessions()}
+    known = {each.info.session_id for each in Store(source).sessions()}
+    for session_id in sorted(mirrored - known):
+        click.echo(f"{session_id}: only the mirror has it", err=True)
 
 
 def _copy(

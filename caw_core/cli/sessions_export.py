@@ -89,7 +89,7 @@ def _json(document: dict[str, Any]) -> bytes:
 
 
 @click.command("import")
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True))
 @click.option(
     "-f",
     "--format",
@@ -100,24 +100,28 @@ def _json(document: dict[str, Any]) -> bytes:
 @click.option("--session-id", help="The id in the store. Default: the document's.")
 @record_options[0]
 @record_options[1]
-def import_(file: Path, *, form: str | None, session_id: str | None, **given: Any) -> None:
+def import_(file: str, *, form: str | None, session_id: str | None, **given: Any) -> None:
     """Read a document into a record; FILE is one that 'caw sessions export' wrote, or ATIF.
 
-    Prints the session's id. A session that is there already is never changed.
+    "-" is stdin. Prints the session's id. A session that is there already is never changed.
     """
     record = _read(file, form)
-    if session_id is not None:
-        record = attrs.evolve(record, session_id=check_new_session_id(session_id))
+    chosen = record.session_id if session_id is None else session_id
+    record = attrs.evolve(record, session_id=check_new_session_id(chosen))
     store = open_store(given)
     _store(store, record)
     click.echo(record.session_id)
 
 
-def _read(file: Path, form: str | None) -> Trajectory:
+def _read(file: str, form: str | None) -> Trajectory:
     try:
-        document = json.loads(file.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
+        with click.open_file(file, "rb") as opened:
+            document = json.load(opened)
+    except OSError as error:
         msg = f"{file}: {error}"
+        raise TrajectoryError(msg) from error
+    except (ValueError, RecursionError) as error:
+        msg = f"{file} is no JSON document: {error}"
         raise TrajectoryError(msg) from error
     if not isinstance(document, dict):
         msg = f"{file}: it holds no object"
@@ -129,6 +133,9 @@ def _read(file: Path, form: str | None) -> Trajectory:
         for what in found.left_out:
             _tell(f"left out: {what}")
         return found.trajectory
+    if "turns" not in document:
+        msg = f"{file} is neither a record of caw's nor an ATIF document: it has no turns"
+        raise TrajectoryError(msg)
     return trajectory_from_dict({"session_id": new_session_id(), **document})
 
 

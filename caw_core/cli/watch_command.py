@@ -31,8 +31,10 @@ def command(session: str, *, cursor: str, as_json: bool, quiet: bool, **given: A
     store = open_store(given)
     watch = store.watch(find_session(store, session), cursor)
     screen = TurnScreen(stream=True, quiet=quiet)
+    saw_any = False
     try:
         for each in watch:
+            saw_any = True
             if as_json:
                 _print(each)
             elif isinstance(each, Gap):
@@ -44,6 +46,8 @@ def command(session: str, *, cursor: str, as_json: bool, quiet: bool, **given: A
                 screen.say(f"turn {each.turn}: {each.event.status}")
             else:
                 screen.show(each.event)
+        if not saw_any:
+            screen.say("it has ended, and its events are gone; 'caw show' tells what happened")
     finally:
         screen.close()
 

@@ -35,6 +35,15 @@ _STEP: Final = frozenset(
         "extra",
     }
 )
+_SHAPES: Final = {
+    "message": (str, list),
+    "reasoning_content": str,
+    "tool_calls": list,
+    "observation": dict,
+    "metrics": dict,
+}
+"""What these members of a step must be; what is anything else, or null, tells nothing."""
+
 _ROOT: Final = frozenset(
     {
         "schema_version",
@@ -122,7 +131,12 @@ class _Reader:
 
     def read(self, place: int, step: _Document) -> None:
         ours = mapping(mapping(step, "extra"), OURS)
-        self.left_out += [f"steps[{place}].{name}" for name in step if name not in _STEP]
+        self.left_out += [
+            f"steps[{place}].{name}"
+            for name, value in step.items()
+            if name not in _STEP
+            or (value is not None and not isinstance(value, _SHAPES.get(name, object)))
+        ]
         source = text(step, "source")
         if "turn" in ours:
             self._begin(step, ours["turn"])

@@ -78,6 +78,7 @@ def test_tool_outside_the_groups_is_declined(caw: Caw) -> None:
         (["--max-turns", "0"], "--max-turns"),
         (["--budget-tokens", "0"], "--budget-tokens"),
         (["--budget-usd", "0"], "--budget-usd"),
+        (["--keep-output", "9999"], "--keep-output"),
         (["--attach", "no-such-file"], "no-such-file"),
         (["--add-dir", "no-such-folder"], "no-such-folder"),
     ],
@@ -98,6 +99,26 @@ def test_budget_ends_the_turn_with_code_4(caw: Caw) -> None:
     result = caw("run", "-p", "echo", "--budget-tokens", "3", "before\n!calls 5\nnever")
     assert result.code == 4
     assert "budget is used up" in result.err
+
+
+def test_budget_that_the_last_call_passes_leaves_the_turn_whole_and_refuses_the_next(
+    caw: Caw,
+) -> None:
+    result = caw("run", "-p", "echo", "--budget-tokens", "1", "hello")
+    assert (result.code, result.out) == (0, "echo: hello\n")
+    result = caw("chat", "-p", "echo", "--budget-tokens", "1", stdin="one\ntwo\n")
+    assert result.out.strip() == "echo: one"
+    assert "budget is used up" in result.err
+
+
+def test_output_that_is_not_kept_is_printed_all_the_same(caw: Caw) -> None:
+    text = "word " * 20_000
+    result = caw("run", "-p", "echo", "--keep-output", "10000", "-", stdin=text)
+    assert len(result.out) > len(text)
+    [turn] = json.loads(caw("show", "last", "--json").out)["turns"]
+    [block] = turn["output"]
+    assert len(block["text"]) < 10_000
+    assert block["left_out"] > 90_000
 
 
 def test_files_go_with_the_prompt(caw: Caw, tmp_path: Path) -> None:

@@ -150,8 +150,63 @@ def test_key_that_resumes_is_in_no_export(caw: Caw, three: list[str]) -> None:
 
 def test_file_that_is_no_record_is_code_6(caw: Caw, tmp_path: Path) -> None:
     file = tmp_path / "record.json"
-    for text in ("", "[]", '{"version": 99}', '{"schema_version": "ATIF-v9"}'):
+    for text in (
+        "",
+        "[]",
+        "{}",
+        '{"turns": [3]}',
+        '{"version": 99}',
+        '{"schema_version": "ATIF-v9"}',
+    ):
         file.write_text(text, encoding="utf-8")
         result = caw("sessions", "import", str(file))
         assert result.code == 6, text
         assert "Traceback" not in result.err
+
+
+def test_document_is_read_from_stdin(caw: Caw, three: list[str], tmp_path: Path) -> None:
+    document = caw("sessions", "export", three[0]).out
+    result = caw("sessions", "import", "-", "--data-dir", str(tmp_path), stdin=document)
+    assert (result.code, result.out) == (0, f"{three[0]}\n")
+
+
+def test_document_with_an_id_that_none_may_have_is_code_2(caw: Caw, tmp_path: Path) -> None:
+    file = tmp_path / "record.json"
+    file.write_text('{"session_id": "../up", "turns": []}', encoding="utf-8")
+    result = caw("sessions", "import", str(file))
+    assert result.code == 2
+    assert "session_id: at most 128 letters" in result.err
+
+
+def test_annotation_of_nothing_is_code_2(caw: Caw, three: list[str]) -> None:
+    result = caw("sessions", "annotate", three[0])
+    assert result.code == 2
+    assert "nothing to change" in result.err
+
+
+def test_session_that_is_named_twice_is_deleted_once(caw: Caw, three: list[str]) -> None:
+    result = caw("sessions", "delete", "last", three[0])
+    assert result.err.count("deleted") == 1
+
+
+def test_repair_goes_on_after_a_mirror_that_fails(
+    caw: Caw, three: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("no folder")
+    good = url(tmp_path / "good")
+    bad = url(tmp_path / "file")
+    result = caw("sessions", "repair", "--from", url(data(caw)), "--to", bad, "--to", good)
+    assert result.code == 6
+    assert "1 of 2 mirrors are not repaired" in result.err
+    assert "--no-record" not in result.err
+    assert ids(caw, "--storage", good) == three
+
+
+def test_last_of_records_that_cannot_be_read_is_no_missing_session(caw: Caw) -> None:
+    caw("run", "-p", "echo", "hi")
+    (folder,) = (data(caw) / "sessions").iterdir()
+    (folder / "traj.jsonl").write_bytes(b"{}\n")
+    (folder / "trajectory.json").write_bytes(b"{}")
+    result = caw("show", "last")
+    assert result.code == 6
+    assert "no session can be read" in result.err

@@ -74,3 +74,11 @@ def test_cursor_that_is_none_is_code_2(caw: Caw) -> None:
     result = caw("watch", "running", "--from", "later")
     assert result.code == 2
     assert "cursor" in result.err
+
+
+def test_session_whose_events_are_gone_is_told(caw: Caw) -> None:
+    with agent(caw).start_session(session_id="ended") as session:
+        session.send("one")
+    result = caw("watch", "ended", "--from", "7")
+    assert (result.code, result.out) == (0, "")
+    assert "'caw show' tells what happened" in result.err

@@ -26,10 +26,17 @@ def test_public_name_is_in_the_reference(name: str) -> None:
 
 
 def variables_in_code() -> set[str]:
-    """Return every variable of caw's that the code names."""
+    """Return every variable of caw's that the code names, or that its tests read."""
     files = [*ROOT.glob("caw_core/**/*.py"), *ROOT.glob("plugins/*/src/**/*.py")]
     names = re.compile(r"\bCAW_[A-Z]+(?:_[A-Z]+)*\b")
-    return {name for file in files for name in names.findall(file.read_text())}
+    tests = [ROOT / "conftest.py", *ROOT.glob("tests/**/*.py")]
+    read = re.compile(r"\benviron(?:\.get\(|\[)\"(CAW_[A-Z_]+)\"")
+    return {
+        name
+        for pattern, paths in ((names, files), (read, tests))
+        for path in paths
+        for name in pattern.findall(path.read_text())
+    }
 
 
 def test_every_variable_in_the_code_is_on_the_page_and_none_besides() -> None:

@@ -198,3 +198,9 @@ def test_what_is_no_such_document_is_refused(document: Any) -> None:
 def test_steps_of_any_shape_are_survived(step: Any) -> None:
     document = {"schema_version": "ATIF-v1.8", "steps": [step]}
     assert from_atif(document).trajectory.num_turns <= 1
+
+
+def test_member_of_another_shape_is_told() -> None:
+    step = {"source": "agent", "message": 5, "tool_calls": "x", "observation": None}
+    found = from_atif({"schema_version": "ATIF-v1.8", "steps": [step]})
+    assert found.left_out == ("steps[0].message", "steps[0].tool_calls")

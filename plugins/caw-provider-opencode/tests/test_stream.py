@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -9,14 +10,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from caw_core.events import TextDelta, ToolOutput
+from caw_core.events import TextDelta, ToolOutput, VendorEvent
 from caw_core.provider import Prompt
 from caw_provider_opencode.sse import SseParser, parse_message
+from caw_testkit.faulty_program import FaultyProgram, insert
 from caw_testkit.modelserver import call, reply, slow, text
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from caw_core.events import Event
     from caw_testkit.modelserver import ModelServer
+    from caw_testkit.programs import Program
 
     from .conftest import Desk
 
@@ -51,6 +56,27 @@ def test_tool_result_is_there_though_the_stream_broke(
     turn = desk.fold(events)
     assert [use.output for use in turn.tool_calls] == ["one\ntwo\n"]
     assert turn.usage.total_tokens == model_server.usage.total_tokens
+
+
+@pytest.mark.real_opencode
+def test_event_that_names_no_session_is_kept_unless_it_is_about_the_server(
+    desk: Desk, opencode_program: Program, model_server: ModelServer, tmp_path: Path
+) -> None:
+    faulty = FaultyProgram(tmp_path, opencode_program.path, http=True)
+    kinds = ("caw.unknown", "session.error", "server.caw", "message.removed")
+    lines = [
+        json.dumps({"payload": {"type": kind, "properties": {"a": kind}}}).encode()
+        for kind in kinds
+    ]
+    session = desk.start(options={"binary": str(faulty.path)})
+    model_server.script(reply(text("quince")))
+    faulty.arm(insert(*lines), b"quince")
+    events = desk.ask(session, "go")
+    assert faulty.happened
+    assert desk.fold(events).result == "quince"
+    assert [event for event in events if isinstance(event, VendorEvent)] == [
+        VendorEvent(kind=kind, raw={"a": kind}) for kind in kinds[:2]
+    ]
 
 
 @given(st.lists(st.integers(min_value=0, max_value=200), max_size=8))

@@ -132,3 +132,15 @@ def test_file_that_is_no_record_is_refused(tmp_path: Path) -> None:
     file.write_text("[]")
     with pytest.raises(ConfigError, match="is no record"):
         Agent("replay", options={"record": file}).start_session()
+
+
+def test_turn_without_a_reason_ends_as_its_status_says(tmp_path: Path) -> None:
+    turn = Turn(index=0, input="Do it.", output=(TextBlock(text="Done."),))
+    played = replaying(tmp_path, turn).completion("Do it.").turns[0]
+    assert (played.status, played.stop_reason) == ("completed", "end_turn")
+
+
+@pytest.mark.parametrize("speed", [-1, float("nan"), float("inf")])
+def test_speed_that_makes_no_sense_is_refused(tmp_path: Path, speed: float) -> None:
+    with pytest.raises(ConfigError, match="'speed' must be a number from 0"):
+        replaying(tmp_path, EVERYTHING, speed=speed).completion("Do it.")

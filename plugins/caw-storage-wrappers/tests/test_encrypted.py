@@ -104,7 +104,7 @@ def test_other_key_is_told_by_its_id(
     with pytest.raises(ConfigError, match="'k1', which is not among the keys"):
         Store(url(tmp_path)).load("s")
     monkeypatch.setenv("CAW_STORAGE_KEYS", new_key("k1"))
-    with pytest.raises(TrajectoryError, match="changed since it was sealed"):
+    with pytest.raises(TrajectoryError, match="another key of that id, or changed since"):
         Store(url(tmp_path)).load("s")
 
 
@@ -121,7 +121,7 @@ def test_sealed_turn_opens_in_its_own_place_alone(tmp_path: Path, key: str, swap
     (sink,) = inner.records.storages
     forged = type(source).from_dict(document)
     inner.records.persist_turn(sink, mine.info, forged, 1)
-    with pytest.raises(TrajectoryError, match="changed since it was sealed"):
+    with pytest.raises(TrajectoryError, match="another key of that id, or changed since"):
         Store(url(tmp_path)).load("s")
 
 
@@ -165,7 +165,56 @@ def test_rotation_leaves_what_is_open_and_says_so(tmp_path: Path, key: str) -> N
         session.send("x")
         done = rotate(tmp_path)
     assert done.returncode == 1
-    assert "1 sessions are open somewhere" in done.stderr
+    assert "1 sessions are left" in done.stderr
+
+
+@pytest.mark.parametrize("key_id", ["k1", "k2"])
+def test_rotation_without_the_key_that_sealed_says_so(
+    tmp_path: Path, key: str, monkeypatch: pytest.MonkeyPatch, key_id: str
+) -> None:
+    talk(tmp_path)
+    monkeypatch.setenv("CAW_STORAGE_KEYS", new_key(key_id))
+    done = rotate(tmp_path)
+    assert done.returncode == 1
+    assert "0 of 1 sessions were sealed anew" in done.stderr
+    assert "1 sessions are left" in done.stderr
+
+
+def test_rotation_goes_on_after_what_does_not_open(
+    tmp_path: Path, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    talk(tmp_path, "s")
+    monkeypatch.setenv("CAW_STORAGE_KEYS", new_key("lost"))
+    talk(tmp_path, "t")
+    monkeypatch.setenv("CAW_STORAGE_KEYS", f"{new_key('k2')},{key}")
+    assert "1 of 2 sessions were sealed anew" in rotate(tmp_path).stderr
+
+
+def test_rotation_keeps_the_order_of_the_list(
+    tmp_path: Path, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("first", "second", "third"):
+        talk(tmp_path, name)
+    monkeypatch.setenv("CAW_STORAGE_KEYS", f"{new_key('k2')},{key}")
+    rotate(tmp_path)
+    listed = [each.info.session_id for each in Store(url(tmp_path)).sessions()]
+    assert listed == ["third", "second", "first"]
+
+
+def test_copy_tells_of_sessions_that_do_not_open(
+    tmp_path: Path, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    talk(tmp_path)
+    monkeypatch.setenv("CAW_STORAGE_KEYS", new_key("k1"))
+    (result,) = Store(url(tmp_path)).copy_to(Store(url(tmp_path / "other", "")))
+    assert (result.session_id, result.outcome) == ("s", "failed")
+    assert "does not open it" in result.reason
+
+
+@pytest.mark.parametrize("key_id", ["", "a,b", "a:b", "a b", "a" * 33])
+def test_id_that_no_key_can_have_is_refused(key_id: str) -> None:
+    with pytest.raises(ConfigError, match="the id of a key"):
+        new_key(key_id)
 
 
 def test_new_key_is_printed() -> None:

@@ -148,7 +148,8 @@ class TurnDecoder:
         """Decode one event. Never raises."""
         if not message.type:
             return [VendorEvent(kind="unreadable", raw=message.raw.decode(errors="replace"))]
-        handler = self._handlers.get(message.type)
+        # What names no session may be another one's; see `LiveServer`.
+        handler = self._handlers.get(message.type) if message.session_id else None
         if handler is not None:
             return list(handler(message.properties))
         if message.type in SILENT:

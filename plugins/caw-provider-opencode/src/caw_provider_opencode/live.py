@@ -28,6 +28,32 @@ log = logging.getLogger("caw.opencode")
 SILENCE_SECONDS: Final = 60.0
 """opencode 1.18.33 sends a heartbeat every 10 seconds; without any the connection is dead."""
 
+OF_THE_SERVER: Final = frozenset(
+    {
+        "catalog",
+        "file",
+        "global",
+        "ide",
+        "installation",
+        "integration",
+        "lsp",
+        "mcp",
+        "models-dev",
+        "plugin",
+        "project",
+        "pty",
+        "reference",
+        "server",
+        "tui",
+        "vcs",
+        "workspace",
+        "worktree",
+    },
+)
+"""Families of events that name no session since they are about the server and its folders.
+
+These are all that opencode 1.18.33 has. Others without a session go to every running turn."""
+
 _LISTENING: Final = re.compile(rb"listening on http://127\.0\.0\.1:(\d+)")
 _RECONNECT_SECONDS: Final = 0.1
 
@@ -230,6 +256,12 @@ class LiveServer:
                 if parent is not None:
                     # A subagent: what it does belongs to the turn of its parent.
                     self._sinks[text(info, "id")] = parent
-            sink = self._sinks.get(message.session_id)
-        if sink is not None:
+            if message.session_id:
+                sinks = {sink for key, sink in self._sinks.items() if key == message.session_id}
+            elif message.type.partition(".")[0] in OF_THE_SERVER:
+                sinks = set()
+            else:
+                # Nobody knows whose it is: better that several turns have it than none.
+                sinks = set(self._sinks.values())
+        for sink in sinks:
             sink.receive(message)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
@@ -115,6 +116,9 @@ def _opened(request: StartRequest, *, turns: int | None, key: str | None) -> Pro
     match = chosen_word(options, "match", MATCHES, provider=NAME)
     waits = bool(own_option(options, "wait_for_interrupt", bool, "true or false", provider=NAME))
     speed = own_option(options, "speed", (int, float), "a number", provider=NAME) or 0
+    if not 0 <= speed < math.inf:
+        msg = f"{NAME}'s option 'speed' must be a number from 0, not {speed!r}"
+        raise ConfigError(msg)
     if kind == "record":
         from caw_provider_replay.record_session import RecordSession
 

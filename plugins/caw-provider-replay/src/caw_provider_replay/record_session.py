@@ -97,7 +97,9 @@ class RecordSession:
         if self._cancelled:
             yield TurnEnded(stop_reason="cancelled")
         elif turn.status in {"completed", "interrupted"}:
-            yield TurnEnded(stop_reason=turn.stop_reason or "cancelled", extra=turn.extra)
+            # Records of other programs may tell no reason.
+            usual = "end_turn" if turn.status == "completed" else "cancelled"
+            yield TurnEnded(stop_reason=turn.stop_reason or usual, extra=turn.extra)
         else:
             raise turn_error(turn)
 

@@ -6,7 +6,10 @@ import sys
 
 import click
 
-from caw_core.errors import CawError, ConfigError, SessionBusyError
+from caw_core.errors import CawError, ConfigError, SessionBusyError, TrajectoryError
+from caw_core.listing import every_page
+from caw_core.storage import SessionQuery
+from caw_core.store import PAGE
 from caw_storage_wrappers import open_encrypted
 from caw_storage_wrappers.keys import new_key
 
@@ -31,17 +34,24 @@ def rotate(url: str) -> None:
     Can be broken off and run again. When it has ended well, older keys are not needed any more.
     """
     storage = open_encrypted(url)
-    ids = [summary.info.session_id for summary in storage.inner_store.sessions()]
-    changed = busy = 0
-    for session_id in ids:
+    ids: list[str] = []
+    left: list[tuple[str, str]] = []
+    for page in every_page(storage.inner_store.list, SessionQuery(limit=PAGE)):
+        ids += [summary.info.session_id for summary in page.sessions]
+        left += page.unreadable
+    total = len(ids) + len(left)
+    changed = 0
+    # Oldest first, so that lists show them in the same order afterwards.
+    for session_id in reversed(ids):
         try:
             changed += storage.rotate(session_id)
-        except SessionBusyError as error:
-            busy += 1
-            click.echo(str(error), err=True)
-    click.echo(f"{changed} of {len(ids)} sessions were sealed anew", err=True)
-    if busy:
-        msg = f"{busy} sessions are open somewhere; run it again when they have ended"
+        except (SessionBusyError, ConfigError, TrajectoryError) as error:
+            left.append((session_id, str(error)))
+    for session_id, reason in left:
+        click.echo(f"{session_id}: {reason}", err=True)
+    click.echo(f"{changed} of {total} sessions were sealed anew", err=True)
+    if left:
+        msg = f"{len(left)} sessions are left, so keep all keys; run it again when that is mended"
         raise ConfigError(msg)
 
 

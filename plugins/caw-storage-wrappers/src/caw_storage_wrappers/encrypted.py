@@ -206,14 +206,18 @@ class EncryptedStorage(StorageWrapper):
 
         Raises:
             SessionBusyError: somebody has it open.
+            ConfigError, TrajectoryError: no key here opens it.
         """
         with self.inner_store.leased(session_id):
             stored = self._inner.load_trajectory(session_id)
-            if stored is None or not self._is_of_older_key(stored):
+            if stored is None:
+                return False
+            # Opened in any case: another key may have the current one's id.
+            record = self.record_out(stored)
+            if not self._is_of_older_key(stored):
                 return False
             # The title is in the head, which is about to be written.
             self._remember(session_id, self._head_out(stored)[1] or _first_title(stored))
-            record = self.record_out(stored)
             for turn in record.turns:
                 self.persist_turn(record.info, turn, 1)
             self.persist_session(record.info)

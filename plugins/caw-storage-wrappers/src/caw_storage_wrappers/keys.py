@@ -26,7 +26,14 @@ _KEY_ID = re.compile(r"[A-Za-z0-9_-]{1,32}")
 
 
 def new_key(key_id: str = "k1") -> str:
-    """Return a new random key in the form in which `KeyRing` takes keys."""
+    """Return a new random key in the form in which `KeyRing` takes keys.
+
+    Raises:
+        ConfigError: *key_id* is not 1 to 32 letters, digits, ``_`` and ``-``.
+    """
+    if not _KEY_ID.fullmatch(key_id):
+        msg = f"the id of a key is 1 to 32 letters, digits, '_' and '-', not {key_id[:40]!r}"
+        raise ConfigError(msg)
     return f"{key_id}:{_encode(secrets.token_bytes(KEY_BYTES))}"
 
 
@@ -103,7 +110,8 @@ class KeyRing:
 
         Raises:
             ConfigError: the key is not here.
-            TrajectoryError: it was changed, is another place's, or of a newer version.
+            TrajectoryError: it was changed, is another place's or another key's of that id, or of
+                a newer version.
         """
         version, _, rest = envelope.partition(".")
         key_id, nonce, sealed = ([*rest.split("."), "", ""])[:3]
@@ -118,7 +126,10 @@ class KeyRing:
                 _decode(nonce) or b"", _decode(sealed) or b"", context.encode()
             )
         except (InvalidTag, ValueError) as error:
-            msg = f"it was changed since it was sealed with the key {key_id!r}"
+            msg = (
+                f"the key {key_id!r} here does not open it: it was sealed with another key of that "
+                "id, or changed since"
+            )
             raise TrajectoryError(msg) from error
 
     def key_of(self, envelope: str) -> str:

@@ -149,7 +149,11 @@ class RedisServer:
         """Stop its process, so that it hangs: it is there and says nothing."""
         import psutil
 
-        psutil.Process(self.pid).suspend()
+        process = psutil.Process(self.pid)
+        process.suspend()
+        # The signal is not the stop: it comes once each thread has left what it does.
+        while process.status() != psutil.STATUS_STOPPED:
+            time.sleep(0.01)
 
     def resume(self) -> None:
         """Let it go on after `pause`."""
