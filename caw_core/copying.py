@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 import attrs
 
-from caw_core.errors import CawError, SessionBusyError
+from caw_core.errors import CawError, ConfigError, SessionBusyError
 from caw_core.listing import every_page
 from caw_core.storage import SessionQuery
 
@@ -59,7 +59,13 @@ def copy_sessions(
 
     Returns:
         What became of each. A session that the source lists as unreadable is ``failed``.
+
+    Raises:
+        ConfigError: *session_ids* is a text, whose letters are no ids.
     """
+    if isinstance(session_ids, str):
+        msg = f"session_ids is a sequence of ids, not {session_ids!r:.80}"
+        raise ConfigError(msg)
     if session_ids is None:
         session_ids, results = _all_of(source)
     else:

@@ -99,7 +99,7 @@ class Redactor:
             place: where it is to be cut.
         """
         place = min(place, self.certain_length(text))
-        while starts := [start for start, _ in self._across(text, place, text.find)]:
+        while starts := [start for start, _ in self._across(text.find, place)]:
             place = min(starts)
         return place
 
@@ -113,15 +113,13 @@ class Redactor:
             text: may still grow.
             place: where it is to be cut.
         """
-        if not self._across(text, place, text.rfind):
+        if not self._across(text.rfind, place):
             return min(place, self.certain_length(text))
-        while ends := [end for _, end in self._across(text, place, text.rfind)]:
+        while ends := [end for _, end in self._across(text.rfind, place)]:
             place = max(ends)
         return place
 
-    def _across(
-        self, text: str, place: int, find: Callable[[str, int, int], int]
-    ) -> list[tuple[int, int]]:
+    def _across(self, find: Callable[[str, int, int], int], place: int) -> list[tuple[int, int]]:
         """Return from where to where the secrets are that lie across *place*, one of each form."""
         found = []
         for form in self._forms:

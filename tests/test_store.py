@@ -217,6 +217,12 @@ def test_copy_tells_what_is_busy_and_what_is_not_there(store: Store, tmp_path: P
     ]
 
 
+def test_copy_of_one_id_that_is_no_sequence_is_refused(store: Store, tmp_path: Path) -> None:
+    write(store, "s", turn(0))
+    with pytest.raises(ConfigError, match="sequence of ids"):
+        store.copy_to(Store(url(tmp_path / "copy")), "s")
+
+
 def test_storage_that_cannot_list_says_so(memory: Any) -> None:
     with pytest.raises(UnsupportedError, match="cannot list"):
         Store(memory).list()

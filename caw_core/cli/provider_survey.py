@@ -8,9 +8,10 @@ import attrs
 
 from caw_core.bounded import call_within
 from caw_core.errors import CawError
+from caw_core.known_plugins import KNOWN_DISTRIBUTIONS
 from caw_core.plugins import AgentPlugins
 from caw_core.provider import ProviderInfo, Readiness
-from caw_core.registry import KNOWN_DISTRIBUTIONS, canonical_first
+from caw_core.registry import canonical_first
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

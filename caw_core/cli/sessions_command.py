@@ -110,6 +110,8 @@ def _list(given: dict[str, Any]) -> None:
         for name, each in zip(shown, page.sessions, strict=True)
     ]
     print_table(("ID", "UPDATED", "PROVIDER", "TURNS", "TITLE"), rows, cut=True)
+    if not rows:
+        click.echo("no session found", err=True)
     for session_id, reason in page.unreadable:
         click.echo(plain(f"unreadable: {session_id}: {reason}"), err=True)
     if page.next_cursor:

@@ -55,5 +55,7 @@ def search(
         return
     rows = [(hit.info.session_id, str(hit.turn), one_line(hit.snippet, 200)) for hit in page.hits]
     print_table(("ID", "TURN", "TEXT"), rows, cut=True)
+    if not rows:
+        click.echo("no turn found", err=True)
     if page.next_cursor:
         click.echo(plain(f"more with: --cursor {page.next_cursor}"), err=True)

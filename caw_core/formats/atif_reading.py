@@ -35,7 +35,7 @@ _STEP: Final = frozenset(
         "extra",
     }
 )
-_SHAPES: Final = {
+_SHAPES: Final[dict[str, type | tuple[type, ...]]] = {
     "message": (str, list),
     "reasoning_content": str,
     "tool_calls": list,

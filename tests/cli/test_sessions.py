@@ -178,6 +178,11 @@ def test_document_with_an_id_that_none_may_have_is_code_2(caw: Caw, tmp_path: Pa
     assert "session_id: at most 128 letters" in result.err
 
 
+def test_nothing_found_is_said(caw: Caw, three: list[str]) -> None:
+    assert "no session found" in caw("sessions", "--tag", "none").err
+    assert "no turn found" in caw("sessions", "search", "nowhere").err
+
+
 def test_annotation_of_nothing_is_code_2(caw: Caw, three: list[str]) -> None:
     result = caw("sessions", "annotate", three[0])
     assert result.code == 2

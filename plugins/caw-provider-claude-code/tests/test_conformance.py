@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from caw_testkit.conformance import ModelScript, ProviderConformance
+from caw_testkit.modelserver import call, reply
+from caw_testkit.modelserver import text as say
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,17 +21,40 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.real_claude
 
 
-class TestClaude(ProviderConformance):
-    provider = "claude_code"
+class ClaudeScript(ModelScript):
+    """Scripts what claude has tools of its own for."""
 
-    @pytest.fixture
-    def script(self, model_server: ModelServer) -> ModelScript:
-        return ModelScript(
-            model_server,
+    def __init__(self, server: ModelServer, cwd: Path) -> None:
+        super().__init__(
+            server,
             shell_tool="Bash",
             arguments=lambda command: {"command": command, "description": "a command"},
             form_tool="StructuredOutput",
         )
+        self._cwd = cwd
+
+    def plan(self, step: str) -> str:
+        return self.use(call("TaskCreate", {"subject": step, "description": "d"}))
+
+    def change_file(self, name: str, content: str) -> str:
+        return self.use(call("Write", {"file_path": str(self._cwd / name), "content": content}))
+
+    def begin_turn(self, text: str) -> str:
+        command = "while ! test -e set-off; do sleep 0.02; done"
+        background = call("Bash", {"command": command, "run_in_background": True})
+        self.server.script(reply(background), reply(say("started")), reply(say(text)))
+        return "Please start a task."
+
+    def set_off(self) -> None:
+        (self._cwd / "set-off").touch()
+
+
+class TestClaude(ProviderConformance):
+    provider = "claude_code"
+
+    @pytest.fixture
+    def script(self, model_server: ModelServer, claude_home: ProgramHome) -> ModelScript:
+        return ClaudeScript(model_server, claude_home.cwd)
 
     @pytest.fixture
     def real_program(self, claude_program: Program) -> Path:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from caw_testkit.conformance import ModelScript, ProviderConformance
+from caw_testkit.modelserver import call
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,12 +20,24 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.real_codex
 
 
+class CodexScript(ModelScript):
+    """Scripts what codex has tools of its own for."""
+
+    def plan(self, step: str) -> str:
+        plan = {"plan": [{"step": step, "status": "in_progress"}]}
+        return self.use(call("update_plan", plan))
+
+    def change_file(self, name: str, content: str) -> str:
+        patch = f"*** Begin Patch\n*** Add File: {name}\n+{content}*** End Patch"
+        return self.use(call("apply_patch", patch))
+
+
 class TestCodex(ProviderConformance):
     provider = "codex"
 
     @pytest.fixture
     def script(self, model_server: ModelServer) -> ModelScript:
-        return ModelScript(
+        return CodexScript(
             model_server,
             shell_tool="exec_command",
             arguments=lambda command: {"cmd": command, "yield_time_ms": 60_000},

@@ -12,9 +12,11 @@ import pytest
 
 from caw_testkit.conformance import ModelScript, ProviderConformance
 from caw_testkit.faulty_program import FaultyProgram
+from caw_testkit.modelserver import call
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from caw_testkit.modelserver import ModelServer
     from caw_testkit.programs import Program
@@ -35,19 +37,36 @@ def shared_faulty(
     keeper.close()
 
 
+class OpencodeScript(ModelScript):
+    """Scripts what opencode has tools of its own for."""
+
+    def __init__(self, server: ModelServer, cwd: Path) -> None:
+        super().__init__(
+            server,
+            shell_tool="bash",
+            arguments=lambda command: {"command": command, "description": "a command"},
+            form_tool="StructuredOutput",
+        )
+        self._cwd = cwd
+
+    def plan(self, step: str) -> str:
+        todo = {"content": step, "status": "in_progress", "priority": "high"}
+        return self.use(call("todowrite", {"todos": [todo]}))
+
+    def change_file(self, name: str, content: str) -> str:
+        # All checks share one folder.
+        self._cwd.joinpath(name).unlink(missing_ok=True)
+        return self.use(call("write", {"filePath": str(self._cwd / name), "content": content}))
+
+
 class TestOpencode(ProviderConformance):
     provider = "opencode"
     serves_http = True
     unknown_copy = (b'"message.part.delta"', b'"caw-unknown"')
 
     @pytest.fixture
-    def script(self, model_server: ModelServer) -> ModelScript:
-        return ModelScript(
-            model_server,
-            shell_tool="bash",
-            arguments=lambda command: {"command": command, "description": "a command"},
-            form_tool="StructuredOutput",
-        )
+    def script(self, model_server: ModelServer, shared_desk: Desk) -> ModelScript:
+        return OpencodeScript(model_server, shared_desk.home.cwd)
 
     @pytest.fixture
     def agent_provider(self, shared_desk: Desk) -> object:

@@ -243,7 +243,7 @@ def test_what_needs_the_server_says_so(desk: Desk) -> None:
     with pytest.raises(UnsupportedError, match="server"):
         session.models()
     with pytest.raises(UnsupportedError, match="server"):
-        session.fork(attrs.evolve(session._request, session_id="other"))
+        session.fork(attrs.evolve(session.request, session_id="other"))
     image = Attachment(name="a.png", mime_type="image/png", data=b"\x89PNG")
     for prompt in (
         Prompt(text="/x", commands=True),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from caw_core.blocks import TextBlock, ThinkingBlock, ToolUse
-from caw_core.trajectory import ErrorInfo, Trajectory, Turn
+from caw_core.trajectory import ErrorInfo, PlanEntry, Trajectory, Turn
 from caw_core.usage import UsageStats
 from caw_testkit.conformance import ProviderConformance, ProviderScript
 
@@ -42,6 +42,9 @@ class RecordScript(ProviderScript):
     def stall(self, text: str) -> str:
         stop: Any = {"status": "interrupted", "stop_reason": "cancelled"}
         return self._turn(TextBlock(text=text), **stop)
+
+    def plan(self, step: str) -> str:
+        return self._turn(TextBlock(text="done"), plan=(PlanEntry(text=step),))
 
     def structured(self, value: JSON) -> str:
         return self._turn(TextBlock(text=json.dumps(value)), structured=value)

@@ -14,7 +14,7 @@ from tests.test_reference_provider import ReferenceSession
 
 from caw_core.deadlines import Deadlines
 from caw_core.errors import ProcessError, ProviderError
-from caw_core.events import Event, PermissionAsked, TurnEnded, VendorEvent
+from caw_core.events import Event, Notice, PermissionAsked, TurnEnded, VendorEvent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -153,6 +153,31 @@ class CallsAKillAFailure(ReferenceSession):
             yield from super().follow()
         except ProcessError as error:
             raise ProviderError("it went wrong") from error
+
+
+@breaks(
+    "program_that_died_in_a_turn_is_resumed_once_and_that_is_told",
+    "program_that_died_between_turns_is_resumed_once_and_that_is_told",
+)
+class StartsAgainInSilence(ReferenceSession):
+    def prompt(self, prompt: Prompt) -> Iterator[Event]:
+        events = super().prompt(prompt)
+        return (event for event in events if not isinstance(event, Notice))
+
+
+@breaks(
+    "program_that_died_in_a_turn_is_resumed_once_and_that_is_told",
+    "program_that_died_between_turns_is_resumed_once_and_that_is_told",
+)
+class TellsOfAStartForEver(ReferenceSession):
+    notices: tuple[Notice, ...] = ()
+
+    def prompt(self, prompt: Prompt) -> Iterator[Event]:
+        yield from self.notices
+        for event in super().prompt(prompt):
+            if isinstance(event, Notice):
+                self.notices = (event,)
+            yield event
 
 
 @breaks("session_goes_on_after_its_program_died")

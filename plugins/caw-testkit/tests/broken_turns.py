@@ -13,10 +13,13 @@ from caw_core import hookimpl
 from caw_core.errors import ProviderError
 from caw_core.events import (
     Event,
+    FileChanged,
+    PlanUpdated,
     TextDelta,
     TextDone,
     ThinkingDone,
     ToolFinished,
+    ToolOutput,
     ToolStarted,
     TurnEnded,
     TurnStarted,
@@ -183,6 +186,45 @@ class RemembersCallsOfOldTurns(Changed):
         if isinstance(event, ToolStarted | ToolFinished) and self.skipping:
             return []
         return [event]
+
+
+@breaks("plan_is_told_and_recorded")
+class KeepsItsPlanToItself(Changed):
+    def change(self, event: Event) -> list[Event]:
+        return [] if isinstance(event, PlanUpdated) else [event]
+
+
+@breaks("file_that_the_agent_makes_is_told")
+class TellsAFileTwice(Changed):
+    def change(self, event: Event) -> list[Event]:
+        return [event, event] if isinstance(event, FileChanged) else [event]
+
+
+@breaks("file_that_the_agent_makes_is_told")
+class TellsAFileWithoutItsText(Changed):
+    def change(self, event: Event) -> list[Event]:
+        return [attrs.evolve(event, diff="")] if isinstance(event, FileChanged) else [event]
+
+
+@breaks("output_of_a_tool_is_told_while_it_runs", patience=2)
+class TellsTheOutputAtTheEnd(Changed):
+    def change(self, event: Event) -> list[Event]:
+        if isinstance(event, ToolFinished):
+            return [ToolOutput(call_id=event.call_id, delta=event.output or ""), event]
+        return [] if isinstance(event, ToolOutput) else [event]
+
+
+@breaks("turn_that_the_agent_begins_is_told", patience=2)
+class PassesTurnsOfItsOwnOver(ReferenceSession):
+    def begin_turn(self, _: str) -> None:
+        return
+
+
+@breaks("turn_that_the_agent_begins_is_told")
+class TellsOfATurnTwice(ReferenceSession):
+    def begin_turn(self, text: str) -> None:
+        super().begin_turn(text)
+        super().begin_turn(text)
 
 
 @breaks("usage_is_of_this_turn_alone")

@@ -67,6 +67,17 @@ class Turn:
         tell("tool", turn=self.number, id=call_id)
         tell("result", turn=self.number, id=call_id, output=output)
 
+    def do_plan(self, step: str) -> None:
+        tell("plan", turn=self.number, steps=[step])
+
+    def do_write(self, rest: str) -> None:
+        name, _, content = rest.partition(" ")
+        Path(name).write_text(content)
+        tell("file", turn=self.number, path=name, diff=content)
+
+    def do_later(self, text: str) -> None:
+        threading.Timer(0.01, tell, ("own",), {"text": text}).start()
+
     def do_stall(self, text: str) -> None:
         self.do_say(text)
         self.cancelled.wait()
@@ -82,6 +93,7 @@ class Turn:
             if self.cancelled.is_set():
                 break
             output += line
+            tell("output", turn=self.number, id="shell", text=line)
         tell("result", turn=self.number, id="shell", output=output)
 
     def do_ask(self, _: str) -> None:

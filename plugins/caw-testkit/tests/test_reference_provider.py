@@ -22,10 +22,14 @@ from caw_core.errors import (
 )
 from caw_core.events import (
     Event,
+    FileChanged,
+    Notice,
+    PlanUpdated,
     TextDelta,
     TextDone,
     ThinkingDone,
     ToolFinished,
+    ToolOutput,
     ToolStarted,
     TurnEnded,
     UsageReported,
@@ -34,6 +38,7 @@ from caw_core.events import (
 from caw_core.permissions import Decision, PermissionRequest
 from caw_core.process import Process, child_environment
 from caw_core.provider import NATIVE, ProviderInfo, ResumeRequest, StartRequest
+from caw_core.trajectory import PlanEntry
 from caw_core.usage import UsageStats
 from caw_testkit.conformance import ProviderConformance, ProviderScript
 
@@ -72,17 +77,29 @@ class ReferenceSession:
             raise NotResumableError(f"there is no conversation {self.key}") from first
 
     def launch(self, argv: list[str], env: dict[str, str]) -> Process:
+        items = self.items
+
+        def on_exit(process: Process) -> None:
+            # There, and not where the next process is read by then.
+            items.put(process.exit_error("the program ended"))
+
         return Process(
             argv,
             cwd=self.request.cwd,
             env=env,
-            on_line=self.items.put,
-            on_exit=self.on_exit,
+            on_line=self.take,
+            on_exit=on_exit,
             name="reference",
         )
 
-    def on_exit(self, process: Process) -> None:
-        self.items.put(process.exit_error("the program ended"))
+    def take(self, line: bytes) -> None:
+        if line.startswith(b'{"type": "own"'):
+            self.begin_turn(json.loads(line)["text"])
+        else:
+            self.items.put(line)
+
+    def begin_turn(self, text: str) -> None:
+        self.request.agent_turns.begin(iter([TextDone(text=text)]), cause="a timer")
 
     def send(self, **message: Any) -> None:
         assert self.process is not None
@@ -95,6 +112,7 @@ class ReferenceSession:
         if not self.process.running:
             self.items = queue.SimpleQueue()
             self.start(resume=True)
+            yield Notice(message="the program was started again", level="warning")
         self.turn += 1
         self.resume_key = self.key
         self.running = True
@@ -127,7 +145,9 @@ class ReferenceSession:
             return []
         return self.events_of(message)
 
-    def events_of(self, message: Mapping[str, Any]) -> list[Event]:  # noqa: PLR0911 - a flat table
+    def events_of(  # noqa: C901, PLR0911 - a flat table
+        self, message: Mapping[str, Any]
+    ) -> list[Event]:
         block = f"text-{self.turn}"
         match message.get("type"):
             case "delta":
@@ -147,6 +167,13 @@ class ReferenceSession:
                         status="declined" if declined else "completed",
                     )
                 ]
+            case "output":
+                return [ToolOutput(call_id=message["id"], delta=message["text"])]
+            case "plan":
+                entries = tuple(PlanEntry(text=step) for step in message["steps"])
+                return [PlanUpdated(entries=entries)]
+            case "file":
+                return [FileChanged(path=message["path"], kind="add", diff=message["diff"])]
             case "usage":
                 return [self.usage_of(message)]
             case "ask":
@@ -201,12 +228,17 @@ class Reference:
     session: ClassVar[type[ReferenceSession]] = ReferenceSession
     capabilities: ClassVar[frozenset[str]] = frozenset(
         {
+            "agent_turns",
+            "file_changes",
             "interrupt",
             "permissions",
+            "plans",
+            "restart",
             "resume",
             "steer",
             "streaming",
             "thinking",
+            "tool_output",
             "tools",
             "usage",
         }
@@ -262,6 +294,15 @@ class ReferenceScript(ProviderScript):
 
     def stall(self, text: str) -> str:
         return f"stall {text}"
+
+    def plan(self, step: str) -> str:
+        return f"plan {step}"
+
+    def change_file(self, name: str, content: str) -> str:
+        return f"write {name} {content}"
+
+    def begin_turn(self, text: str) -> str:
+        return f"later {text}"
 
 
 class TestReference(ProviderConformance):

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING
-
-import attrs
 
 from caw_core.errors import (
     NotResumableError,
-    ProcessError,
     ProtocolError,
     SessionBusyError,
-    SessionStateError,
-    TurnInterruptedError,
     UnsupportedError,
 )
 from caw_core.events import Event, Notice, RawOutput, Retrying, TurnEnded
-from caw_core.inbox import Inbox
-from caw_core.process import Process
+from caw_core.spawned_turns import SpawnedTurns
 from caw_core.usage import UsageStats
 from caw_provider_codex.answer_form import structured_answer
 from caw_provider_codex.errors import NAME, exec_error, no_connection, refusal
@@ -33,11 +26,12 @@ from caw_provider_codex.toolset import tool_settings
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from caw_core.process import Process
     from caw_core.provider import ModelInfo, Prompt, StartRequest
     from caw_provider_codex.server import Launch
 
 
-class ExecSession:
+class ExecSession(SpawnedTurns):
     """One conversation; the methods are those of the contract.
 
     Args:
@@ -54,9 +48,9 @@ class ExecSession:
     def __init__(
         self, launch: Launch, request: StartRequest, reason: str, thread_id: str | None = None
     ) -> None:
+        super().__init__(NAME, request)
         self._program = launch.program
         self._env = dict(launch.env)
-        self._request = request
         why = reason.rstrip(".")
         self._notice = (
             f"{why}. codex exec is used: text comes whole, nobody is asked for permission, "
@@ -67,11 +61,6 @@ class ExecSession:
         self._total: UsageStats | None = None if thread_id else UsageStats()
         # Said now rather than in the first turn, where the tools cannot be had.
         tool_settings(request.tools)
-        self._lock = threading.Lock()
-        self._process: Process | None = None
-        self._running = False
-        self._interrupted = False
-        self._closed = False
         if thread_id and find_rollout(codex_home(self._env), thread_id) is None:
             # Without its id, which is the resume key and so a secret.
             msg = "codex does not have the conversation: there is no file of it"
@@ -82,35 +71,13 @@ class ExecSession:
         """Codex's thread id; None before the first turn."""
         return self._thread_id
 
-    @property
-    def pid(self) -> int | None:
-        """The process id of the running turn's codex."""
-        return self._process.pid if self._process else None
-
     def prompt(self, prompt: Prompt) -> Iterator[Event]:
         """Send *prompt* and yield what happens; see `caw_core.provider.ProviderSession`."""
-        self._begin()
-        try:
+        with self.turn():
             if self._notice:
                 yield Notice(message=self._notice, level="warning")
                 self._notice = ""
             yield from self._run(prompt)
-        finally:
-            self._finish()
-
-    def interrupt(self) -> None:
-        """End the running turn; nothing happens when none runs."""
-        with self._lock:
-            self._interrupted = self._running
-            process = self._process
-        if process is not None:
-            # codex keeps what was said so far, and calls the turn interrupted.
-            process.kill()
-
-    def steer(self, prompt: Prompt) -> bool:
-        """Return False: a run of ``codex exec`` takes its prompt and nothing more."""
-        del prompt
-        return False
 
     def fork(self, request: StartRequest) -> ExecSession:
         """Raise `UnsupportedError`: a copy exists only together with its first turn."""
@@ -123,64 +90,23 @@ class ExecSession:
         msg = "codex exec cannot list models; that needs codex's app-server"
         raise UnsupportedError(msg, provider=NAME, options=("models",))
 
-    def set_model(self, model: str | None, reasoning: str | None) -> None:
-        """Use another model or effort from the next turn on."""
-        self._request = attrs.evolve(
-            self._request,
-            model=model or self._request.model,
-            reasoning=reasoning or self._request.reasoning,
-        )
-
-    def close(self) -> None:
-        """End what runs; idempotent."""
-        with self._lock:
-            self._closed = True
-            process = self._process
-        if process is not None:
-            process.kill()
-            process.wait(self._request.deadlines.stop)
-
     # ---------------------------------------------------------------------------------- one turn
 
-    def _begin(self) -> None:
-        with self._lock:
-            if self._closed:
-                msg = "the codex session is closed"
-                raise SessionStateError(msg)
-            if self._running:
-                msg = "a turn of this codex session still runs"
-                raise SessionBusyError(msg, holder="this process")
-            self._running = True
-            self._interrupted = False
-
-    def _finish(self) -> None:
-        with self._lock:
-            process, self._process = self._process, None
-            self._running = False
-        if process is not None:
-            # The caller left, or codex would go on without an end; else it has ended already.
-            process.kill()
-            process.wait(self._request.deadlines.stop)
-
     def _run(self, prompt: Prompt) -> Iterator[Event]:
-        lines: Inbox[bytes | Process] = Inbox()
-        decoder = ExecDecoder(self._used(), model=self._request.model or "")
+        decoder = ExecDecoder(self._used(), model=self.request.model or "")
         # Until the turn's end is known, what it used is not.
         self._total = None
-        retries = self._request.options.get("network_retries", NETWORK_RETRIES)
-        with prepared(self._request, self._env, prompt, self._thread_id) as (arguments, said):
-            process = Process(
+        retries = self.request.options.get("network_retries", NETWORK_RETRIES)
+        with prepared(self.request, self._env, prompt, self._thread_id) as (arguments, said):
+            process, lines = self.spawn(
                 [self._program, *arguments],
-                cwd=self._request.cwd,
+                cwd=self.request.cwd,
                 env=self._env,
-                on_line=lines.put,
-                on_exit=lines.put,
+                said=said,
                 name="codex exec",
             )
-            self._started(process)
-            self._send(process, said)
             while isinstance(line := lines.get(), bytes):
-                if self._request.keep_raw:
+                if self.request.keep_raw:
                     yield RawOutput(line=line.decode(errors="replace"))
                 for event in decoder.feed(line):
                     yield event
@@ -200,34 +126,16 @@ class ExecSession:
             return total_usage(file) if file else UsageStats()
         return self._total or UsageStats()
 
-    def _started(self, process: Process) -> None:
-        with self._lock:
-            self._process = process
-            unwanted = self._interrupted or self._closed
-        if unwanted:
-            process.kill()
-
-    @staticmethod
-    def _send(process: Process, said: bytes) -> None:
-        try:
-            process.write(said)
-        except ProcessError:
-            # It ended already; how is told by its output.
-            return
-        process.end_input()
-
     def _end(self, decoder: ExecDecoder, process: Process) -> TurnEnded:
         outcome = decoder.outcome
         if outcome is not None and outcome.status == "completed":
             self._total = decoder.total
             return TurnEnded(stop_reason="end_turn")
-        if self._closed:
-            msg = "the session was closed while its turn ran"
-            raise TurnInterruptedError(msg, provider=NAME)
-        if self._interrupted:
-            return TurnEnded(stop_reason="cancelled")
+        # codex keeps what was said before an interrupt, and calls the turn interrupted.
+        if (stopped := self.stopped()) is not None:
+            return stopped
         if outcome is not None:
-            raise exec_error(outcome.error, model=self._request.model or "")
+            raise exec_error(outcome.error, model=self.request.model or "")
         failure = process.exit_error("codex exec ended without ending the turn")
         if process.exit is not None and process.exit.code == 0:
             raise ProtocolError(str(failure), provider=NAME)

@@ -4,26 +4,18 @@ from __future__ import annotations
 
 import json
 import queue
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
-
-import attrs
 
 from caw_core.deadlines import Deadline
 from caw_core.errors import (
     NotResumableError,
-    ProcessError,
     ProtocolError,
-    SessionBusyError,
-    SessionStateError,
-    TurnInterruptedError,
     UnsupportedError,
 )
 from caw_core.events import Event, Notice, RawOutput, Retrying, StructuredDone, TurnEnded
-from caw_core.inbox import Inbox
 from caw_core.locks import ConversationLock
-from caw_core.process import Process
+from caw_core.spawned_turns import SpawnedTurns
 from caw_core.structured import ASK, parse_json
 from caw_provider_opencode.conversations import checked_id, same_folder
 from caw_provider_opencode.errors import NAME, retries_used_up
@@ -38,6 +30,7 @@ from caw_provider_opencode.session import MAX_RETRIES
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from caw_core.process import Process
     from caw_core.provider import ModelInfo, Prompt, StartRequest
     from caw_provider_opencode.server import Launch
 
@@ -62,7 +55,7 @@ _LOGS_RETRIES: Final = (1, 14)
 _LOOK_SECONDS: Final = 1.0
 
 
-class RunSession:
+class RunSession(SpawnedTurns):
     """One conversation. Made by `open_run_session`; the methods are those of the contract.
 
     Args:
@@ -83,8 +76,8 @@ class RunSession:
             msg = "this opencode run does not tell of retries, so it cannot bound them"
             raise UnsupportedError(msg, provider=NAME, options=("max_retries",))
         model_of(request.model)
+        super().__init__(NAME, request)
         self._launch = launch
-        self._request = request
         self._version = version
         self._folder = request.cwd
         self._files = RunFiles(dict(launch.env), request.system_prompt, launch.servers)
@@ -97,25 +90,15 @@ class RunSession:
             )
         self._key: str | None = None
         self._right: ConversationLock | None = None
-        self._lock = threading.Lock()
-        self._process: Process | None = None
-        self._running = False
-        self._interrupted = False
-        self._closed = False
 
     @property
     def resume_key(self) -> str | None:
         """Opencode's id of the session; None before the first turn."""
         return self._key
 
-    @property
-    def pid(self) -> int | None:
-        """The process id of the running turn's opencode."""
-        return self._process.pid if self._process else None
-
     def open(self, session_id: str | None = None) -> None:
         """Find out what holds for a new conversation, or for the one that *session_id* names."""
-        deadline = Deadline("start", self._request.deadlines.start, provider=NAME)
+        deadline = Deadline("start", self.request.deadlines.start, provider=NAME)
         inspector = Inspector(self._launch.program, self._folder, deadline)
         held = None
         if session_id is not None:
@@ -130,35 +113,18 @@ class RunSession:
                 self._folder = Path(held.directory)
                 inspector = Inspector(self._launch.program, self._folder, deadline)
         chosen = choose_agent(
-            inspector, self._files, self._request, held, says_yes=self._version >= _SAYS_YES
+            inspector, self._files, self.request, held, says_yes=self._version >= _SAYS_YES
         )
         self._agent = chosen.name
         self._servers += chosen.servers
 
     def prompt(self, prompt: Prompt) -> Iterator[Event]:
         """Send *prompt* and yield what happens; see `caw_core.provider.ProviderSession`."""
-        self._begin()
-        try:
+        with self.turn():
             for notice in self._notices:
                 yield Notice(message=notice, level="warning")
             self._notices.clear()
             yield from self._run(prompt)
-        finally:
-            self._finish()
-
-    def interrupt(self) -> None:
-        """End the running turn; nothing happens when none runs."""
-        with self._lock:
-            self._interrupted = self._running
-            process = self._process
-        if process is not None:
-            # opencode keeps what it has written down so far.
-            process.kill()
-
-    def steer(self, prompt: Prompt) -> bool:
-        """Return False: a run takes its prompt and nothing more."""
-        del prompt
-        return False
 
     def fork(self, request: StartRequest) -> RunSession:
         """Raise `UnsupportedError`: a copy would exist only together with its first turn."""
@@ -174,48 +140,19 @@ class RunSession:
     def set_model(self, model: str | None, reasoning: str | None) -> None:
         """Use another model or effort from the next turn on; errors as in the constructor."""
         model_of(model)
-        self._request = attrs.evolve(
-            self._request,
-            model=model or self._request.model,
-            reasoning=reasoning or self._request.reasoning,
-        )
+        super().set_model(model, reasoning)
 
     def close(self) -> None:
         """End what runs; idempotent."""
-        with self._lock:
-            self._closed = True
-            process = self._process
-        if process is not None:
-            process.kill()
-            process.wait(self._request.deadlines.stop)
+        super().close()
         self._files.close()
         if self._right is not None:
             self._right.release()
 
     # ---------------------------------------------------------------------------------- one turn
 
-    def _begin(self) -> None:
-        with self._lock:
-            if self._closed:
-                msg = "the opencode session is closed"
-                raise SessionStateError(msg)
-            if self._running:
-                msg = "a turn of this opencode session still runs"
-                raise SessionBusyError(msg, holder="this process")
-            self._running = True
-            self._interrupted = False
-
-    def _finish(self) -> None:
-        with self._lock:
-            process, self._process = self._process, None
-            self._running = False
-        if process is not None:
-            # The caller left, or opencode would go on without an end; else it has ended already.
-            process.kill()
-            process.wait(self._request.deadlines.stop)
-
     def _arguments(self, prompt: Prompt) -> list[str]:
-        request = self._request
+        request = self.request
         # One argument each, so that a value that begins with "-" is no flag.
         arguments = ["run", "--format=json"]
         if self._version >= _LOGS_RETRIES:
@@ -240,18 +177,14 @@ class RunSession:
     def _run(self, prompt: Prompt) -> Iterator[Event]:
         said = utf8(_words(prompt))
         arguments = self._arguments(prompt)
-        lines: Inbox[bytes | Process] = Inbox()
-        decoder = RunDecoder(servers=self._servers, model=self._request.model or "")
-        process = Process(
+        decoder = RunDecoder(servers=self._servers, model=self.request.model or "")
+        process, lines = self.spawn(
             [self._launch.program, *arguments],
             cwd=self._folder,
             env=self._files.environment(self._folder),
-            on_line=lines.put,
-            on_exit=lines.put,
+            said=said,
             name=NAME,
         )
-        self._started(process)
-        self._send(process, said)
         log = RunLog()
         while True:
             try:
@@ -261,7 +194,7 @@ class RunSession:
                 continue
             if not isinstance(line, bytes):
                 break
-            if self._request.keep_raw:
+            if self.request.keep_raw:
                 yield RawOutput(line=line.decode(errors="replace"))
             events = decoder.feed(line)
             self._keep(decoder.session_id)
@@ -272,7 +205,7 @@ class RunSession:
         yield end
 
     def _retries(self, log: RunLog, process: Process) -> Iterator[Retrying]:
-        most = int(self._request.options.get("max_retries", MAX_RETRIES))
+        most = int(self.request.options.get("max_retries", MAX_RETRIES))
         for retry in log.look(process.stderr_tail):
             if retry.attempt > most:
                 raise retries_used_up(retry)
@@ -283,28 +216,10 @@ class RunSession:
             self._right = ConversationLock(NAME, session_id)
             self._key = session_id
 
-    def _started(self, process: Process) -> None:
-        with self._lock:
-            self._process = process
-            unwanted = self._interrupted or self._closed
-        if unwanted:
-            process.kill()
-
-    @staticmethod
-    def _send(process: Process, said: bytes) -> None:
-        try:
-            process.write(said)
-        except ProcessError:
-            # It ended already; how is told by its output.
-            return
-        process.end_input()
-
     def _end(self, decoder: RunDecoder, process: Process) -> TurnEnded:
-        if self._closed:
-            msg = "the session was closed while its turn ran"
-            raise TurnInterruptedError(msg, provider=NAME)
-        if self._interrupted:
-            return TurnEnded(stop_reason="cancelled")
+        # opencode keeps what it has written down before an interrupt.
+        if (stopped := self.stopped()) is not None:
+            return stopped
         end = decoder.outcome(process.stderr_tail)
         if end is not None:
             return end

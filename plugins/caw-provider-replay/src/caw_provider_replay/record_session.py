@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from caw_core.provider import Prompt, StartRequest
-    from caw_core.trajectory import Turn
+    from caw_core.trajectory import StopReason, Turn
 
 
 class RecordSession:
@@ -98,7 +98,7 @@ class RecordSession:
             yield TurnEnded(stop_reason="cancelled")
         elif turn.status in {"completed", "interrupted"}:
             # Records of other programs may tell no reason.
-            usual = "end_turn" if turn.status == "completed" else "cancelled"
+            usual: StopReason = "end_turn" if turn.status == "completed" else "cancelled"
             yield TurnEnded(stop_reason=turn.stop_reason or usual, extra=turn.extra)
         else:
             raise turn_error(turn)

@@ -30,13 +30,13 @@ name of one of the line's own stands under ``shadowed``.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from caw_core.blocks import JSON, Block, ToolUse
+from caw_core.document_text import document_lines
 from caw_core.serialize import block_to_dict, session_info_to_dict, turn_to_dict
 from caw_core.usage import UsageStats
 
@@ -64,6 +64,8 @@ OWN = {
     "tool_result": frozenset({"type", "turn_index", "block_index", "id", "name"}),
 }
 """The members that belong to a line and not to the value on it, for each kind."""
+
+_TAKEN = {kind: own | RESERVED for kind, own in OWN.items()}
 
 _TURN_PARTS = ("index", "input", "output")
 _END_PARTS = ("status", "stop_reason", "error", "duration_ms")
@@ -147,24 +149,12 @@ class Shared:
     def line(self, metadata_at: int) -> bytes:
         """Return the line."""
         position = Position(num_turns=self.stop, last_turn=self.stop - 1, metadata_at=metadata_at)
-        return encode({"type": "shared", **attrs.asdict(self), **attrs.asdict(position)})
+        line = {"type": "shared", **attrs.asdict(self), **attrs.asdict(position)}
+        return document_lines([line])
 
 
 class DamagedLineError(ValueError):
     """A line that cannot be understood; whoever knows the file names it."""
-
-
-def encode(document: Mapping[str, JSON]) -> bytes:
-    """Return *document* as one line.
-
-    Text stays as it is, since escapes would triple Greek or Cyrillic; only a text with half of a
-    surrogate pair, which UTF-8 has no form for, is escaped.
-    """
-    try:
-        text = json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
-    except UnicodeEncodeError:
-        text = json.dumps(document, separators=(",", ":")).encode()
-    return text + b"\n"
 
 
 def metadata_line(session: SessionInfo) -> bytes:
@@ -172,7 +162,8 @@ def metadata_line(session: SessionInfo) -> bytes:
     head = session_info_to_dict(session)
     version = head.pop("version")
     # ``agent`` is the wrapper's word for the provider; caw's own reader passes over it.
-    return _line("metadata", {"version": version, "agent": session.provider}, head)
+    own = {"version": version, "agent": session.provider}
+    return document_lines([_line("metadata", own, head)])
 
 
 def turn_lines(
@@ -189,7 +180,7 @@ def turn_lines(
         return b"", written
     state = _state(turn, running=running)
     own: dict[str, JSON] = {"turn_index": turn.index}
-    lines: list[bytes] = []
+    lines: list[dict[str, JSON]] = []
     if written is None or written.message != turn.input:
         start = state if running else {"started_at": turn.started_at}
         again: dict[str, JSON] = {"again": True} if written else {}
@@ -213,7 +204,7 @@ def turn_lines(
     ):
         end = {"num_blocks": num_blocks, **attrs.asdict(position)}
         lines.append(_line("turn_end", own | end, state))
-    return b"".join(lines), WrittenTurn(
+    return document_lines(lines), WrittenTurn(
         message=turn.input,
         state=state,
         ended=not running,
@@ -243,16 +234,16 @@ def _block_lines(
         if tag in ("text", "thinking", "image"):
             return [(tag, {}, document)], (block, True)
         return [("block", {"block": block_to_dict(block)}, {})], (block, True)
-    call = {key: document.pop(key) for key in ("id", "name", "arguments")}
+    named = {"id": document.pop("id"), "name": document.pop("name")}
+    arguments = document.pop("arguments")
     lines: list[_NewLine] = []
-    if not isinstance(old, ToolUse) or call != {
-        "id": old.id,
-        "name": old.name,
-        "arguments": old.arguments,
-    }:
-        lines.append(("tool_call", call, {}))
+    if not isinstance(old, ToolUse) or (block.id, block.name, arguments) != (
+        old.id,
+        old.name,
+        old.arguments,
+    ):
+        lines.append(("tool_call", {**named, "arguments": arguments}, {}))
     if whole:
-        named = {"id": call["id"], "name": call["name"]}
         lines.append(("tool_result", named, {"is_error": False, **document}))
     return lines, (block, whole)
 
@@ -271,9 +262,10 @@ def _state(turn: Turn, *, running: bool) -> dict[str, JSON]:
     return document
 
 
-def _line(kind: str, own: Mapping[str, JSON], document: Mapping[str, JSON]) -> bytes:
-    hidden = {key: document[key] for key in document if key in OWN[kind] or key in RESERVED}
-    line = {"type": kind, **own, **{key: document[key] for key in document if key not in hidden}}
-    if hidden:
-        line[SHADOWED] = hidden
-    return encode(line)
+def _line(kind: str, own: Mapping[str, JSON], document: Mapping[str, JSON]) -> dict[str, JSON]:
+    taken = _TAKEN[kind]
+    if taken.isdisjoint(document):
+        return {"type": kind, **own, **document}
+    hidden = {key: document[key] for key in document if key in taken}
+    shown = {key: document[key] for key in document if key not in taken}
+    return {"type": kind, **own, **shown, SHADOWED: hidden}

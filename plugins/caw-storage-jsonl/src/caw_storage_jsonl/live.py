@@ -14,10 +14,10 @@ import threading
 import time
 from typing import TYPE_CHECKING, Final
 
+from caw_core.document_text import document_lines
 from caw_core.serialize import event_from_dict, event_to_dict
 from caw_core.storage import LiveEvent
 from caw_storage_jsonl import private_files
-from caw_storage_jsonl.lines import encode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -55,9 +55,11 @@ class EventWriter:
         Raises:
             OSError: the disk refused.
         """
-        lines = b"".join(
-            encode({"turn": live.turn, "number": live.number, "event": event_to_dict(live.event)})
-            for live in events
+        lines = document_lines(
+            [
+                {"turn": live.turn, "number": live.number, "event": event_to_dict(live.event)}
+                for live in events
+            ]
         )
         with self._mutex:
             private_files.make_folder(self._folder)

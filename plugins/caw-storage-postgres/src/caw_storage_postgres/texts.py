@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from caw_core.document_text import document_bytes
 from caw_core.errors import TrajectoryFormatError
 
 if TYPE_CHECKING:
@@ -32,12 +33,7 @@ _ESCAPE = re.compile("\x1a([0-9a-f]{4})")
 
 def document_text(document: Mapping[str, Any]) -> str:
     """Return a document as it is stored, readable where it can be."""
-    text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return json.dumps(document, separators=(",", ":"))
-    return text
+    return document_bytes(document).decode()
 
 
 def document_of(text: str, where: str) -> Any:

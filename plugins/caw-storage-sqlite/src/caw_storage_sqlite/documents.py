@@ -6,6 +6,7 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
+from caw_core.document_text import document_bytes
 from caw_core.errors import TrajectoryError, TrajectoryFormatError
 from caw_core.serialize import (
     session_info_from_dict,
@@ -24,18 +25,12 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 # Values are frozen, so they hold no circles.
-_encode = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":")).encode
 _encode_ascii = json.JSONEncoder(check_circular=False, separators=(",", ":")).encode
 
 
-def to_text(document: object) -> str:
+def to_text(document: JSON) -> str:
     """Return *document* as JSON that UTF-8 can hold; lone surrogates and NUL are escaped."""
-    text = _encode(document)
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return _encode_ascii(document)
-    return text
+    return document_bytes(document).decode()
 
 
 def head_text(info: SessionInfo) -> str:

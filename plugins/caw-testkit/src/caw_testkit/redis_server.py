@@ -243,8 +243,9 @@ def missing(error: RedisMissingError) -> NoReturn:
 
 @functools.cache
 def _shared() -> RedisServer:
-    # Nobody closes it: it ends with this process, as its guard sees.
-    return RedisServer().__enter__()
+    # Nobody closes it: it ends with this process, as its guard sees. Nobody kills it either, so
+    # that it need not wait for the disk.
+    return RedisServer(appendfsync="everysec").__enter__()
 
 
 def _new_folder() -> Path:

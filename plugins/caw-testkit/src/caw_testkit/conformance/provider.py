@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from caw_testkit.conformance.provider_abilities import AbilityChecks
+from caw_testkit.conformance.provider_activity import ActivityChecks
 from caw_testkit.conformance.provider_leftovers import LeftoverChecks
 from caw_testkit.conformance.provider_resuming import ResumingChecks
 from caw_testkit.conformance.provider_starting import StartingChecks, TwinChecks
@@ -16,6 +17,7 @@ class ProviderConformance(
     TurnChecks,
     StoppingChecks,
     AbilityChecks,
+    ActivityChecks,
     ResumingChecks,
     TwinChecks,
     WireChecks,

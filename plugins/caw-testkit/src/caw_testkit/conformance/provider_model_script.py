@@ -22,7 +22,10 @@ _PROMPT = "/please answer @once: größer, 例 \U0001f9ea"
 
 
 class ModelScript(ProviderScript):
-    """Scripts the model of a real program; for most programs that is all there is to say.
+    """Scripts the model of a real program; for most programs that is nearly all there is to say.
+
+    A subclass has the steps for tools that each program has in another way: ``plan``,
+    ``change_file`` and ``begin_turn``; `use` makes such a step.
 
     Args:
         server: the running model server that the program talks to.
@@ -65,9 +68,7 @@ class ModelScript(ProviderScript):
 
     def call_tool(self, output: str, call_id: str) -> str:
         """Let the model have the shell print it."""
-        command = f"echo {shlex.quote(output)}"
-        self.server.script(reply(self.command(command, call_id)))
-        return "Please use a tool."
+        return self.use(self.command(f"echo {shlex.quote(output)}", call_id))
 
     def run_command(self, command: str) -> str:
         """Let the model have the shell do it."""
@@ -113,6 +114,11 @@ class ModelScript(ProviderScript):
             cache_write_tokens=usage.cache_write_tokens,
             reasoning_tokens=usage.reasoning_tokens,
         )
+
+    def use(self, *calls: Call) -> str:
+        """Let the model make these calls."""
+        self.server.script(reply(*calls))
+        return "Please use a tool."
 
     def command(self, command: str, call_id: str | None = None) -> Call:
         """Return the model's call of the program's shell."""

@@ -75,6 +75,24 @@ class ProviderScript:
         """Let the agent answer *value* in its form for structured answers."""
         raise CannotScriptError("structured")
 
+    def plan(self, step: str) -> str:
+        """Let the agent make a plan of the one step *step*."""
+        raise CannotScriptError("plan")
+
+    def change_file(self, name: str, content: str) -> str:
+        """Let the agent make the file *name* in its folder, with a tool of its own for that."""
+        raise CannotScriptError("change_file")
+
+    def begin_turn(self, text: str) -> str:
+        """Let the agent begin a turn by itself after this one, in which it answers *text*.
+
+        It waits for `set_off`.
+        """
+        raise CannotScriptError("begin_turn")
+
+    def set_off(self) -> None:
+        """Let happen what the agent begins its own turn for; `begin_turn` has ended by then."""
+
     def spent(self) -> UsageStats | None:
         """Return what the agent's service has charged since the test began; None: nobody knows."""
         return None
@@ -83,6 +101,6 @@ class ProviderScript:
 STEPS = tuple(
     name
     for name in vars(ProviderScript)
-    if not name.startswith("_") and name not in {"wait_stalled", "spent"}
+    if not name.startswith("_") and name not in {"wait_stalled", "set_off", "spent"}
 )
 """The names that ``cannot`` may have, and besides them ``wire`` and ``fresh_process``."""

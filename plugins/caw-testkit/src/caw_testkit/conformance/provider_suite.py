@@ -52,11 +52,15 @@ CAPABILITIES: Mapping[str, str] = MappingProxyType(
 
 PROOFS: Mapping[str, str] = MappingProxyType(
     {
+        "agent_turns": "begin_turn",
+        "file_changes": "change_file",
         "interrupt": "stall",
         "permissions": "ask_permission",
+        "plans": "plan",
         "steer": "stall",
         "structured": "structured",
         "thinking": "think",
+        "tool_output": "run_command",
         "tools": "call_tool",
     },
 )

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import uuid
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
 
 from caw_core.errors import NotResumableError, ProcessError, ProviderError
-from caw_core.events import Event, RawOutput, VendorEvent
-from caw_core.process.group import KILL
+from caw_core.events import Event, Notice, RawOutput, VendorEvent
+from caw_core.process.group import KILL, kill_marked
 from caw_core.serialize import event_to_dict
 from caw_testkit.conformance.base import broken, needs
+from caw_testkit.conformance.provider_leftovers import MARK
 from caw_testkit.conformance.provider_stage import Followed, Stage, kinds, said
 from caw_testkit.conformance.provider_suite import WIRE, ProviderSuite
 from caw_testkit.conformance.provider_turns import demand_grammar
@@ -197,6 +200,69 @@ class WireChecks(ProviderSuite):
                 f"{followed.error!r}",
                 "start the program again and resume the conversation, or raise NotResumableError",
             )
+
+    @needs("restart")
+    def test_program_that_died_in_a_turn_is_resumed_once_and_that_is_told(
+        self, stage: Stage, wire: Wire
+    ) -> None:
+        """Whoever reads on must know that the agent's program is a new one."""
+        session = wire.session()
+        before = stage.answered(session, "quince")
+        wire.spoil(exit_with(1), session)
+        # It may not have written the first turn down yet; to say so is then all it can do.
+        _demand_one_resume(stage, session, before, lost=NotResumableError)
+
+    @needs("restart")
+    def test_program_that_died_between_turns_is_resumed_once_and_that_is_told(
+        self, stage: Stage
+    ) -> None:
+        """A program that is killed while nobody looks is no reason for the next turn to fail."""
+        stage.need(WIRE)
+        mark = uuid.uuid4().hex
+        session = stage.start(env={MARK: mark})
+        before = stage.answered(session, "quince")
+        kill_marked(mark, variable=MARK)
+        _demand_one_resume(stage, session, before)
+
+
+def _demand_one_resume(
+    stage: Stage, session: Session, before: Followed, lost: type[Exception] | tuple[()] = ()
+) -> None:
+    """Demand that the next turn tells of something that *before* did not, and that only once.
+
+    Args:
+        stage: the check's stage.
+        session: the session whose program has ended.
+        before: a turn from before that.
+        lost: an error of the next turn with which it may say that the conversation is gone.
+    """
+    prompt = stage.step("answer", "medlar")
+    followed = stage.follow(session, prompt)
+    followed.to_end()
+    if isinstance(followed.error, lost):
+        return
+    if isinstance(followed.error, ProcessError):
+        # The prompt was sent before anybody could know that the program is gone.
+        followed = stage.completed(session, prompt)
+    news = _notices(followed) - _notices(before)
+    if not news or "medlar" not in said(followed.events):
+        broken(
+            f"after the program's end the agent says {said(followed.events)!r:.200}, and the "
+            f"notices are {dict(news)}: {followed.error!r}",
+            "start the program again with the next prompt, resume the conversation, and yield a "
+            "Notice that says so; or do not declare 'restart': then the core does all that",
+        )
+    again = news & _notices(stage.answered(session, "damson"))
+    repeated = [message for message, times in news.items() if times > 1] + list(again)
+    if repeated:
+        broken(
+            f"the same start is told more than once: {repeated}",
+            "start the program once, and tell it in the turn that comes next",
+        )
+
+
+def _notices(followed: Followed) -> Counter[str]:
+    return Counter(event.message for event in followed.events if isinstance(event, Notice))
 
 
 def _kept(event: Event) -> str:
