@@ -42,6 +42,7 @@ def copy_sessions(
     session_ids: Iterable[str] | None = None,
     *,
     replace: bool = False,
+    keep_longer: bool = False,
     told: Callable[[Copied], object] | None = None,
 ) -> list[Copied]:
     """Copy records, each of which is read back and compared.
@@ -55,6 +56,8 @@ def copy_sessions(
         session_ids: which ones, in the order in which they are copied; default all.
         replace: where the target differs, let it have what the source has; otherwise it is left
             alone and told as ``differs``.
+        keep_longer: even so leave a target alone that has turns which the source lacks, as a mirror
+            has after its primary was restored from a backup.
         told: is called with what became of each session, at once.
 
     Returns:
@@ -75,7 +78,7 @@ def copy_sessions(
             told(result)
     for session_id in session_ids:
         try:
-            result = _copy(source, target, session_id, replace=replace)
+            result = _copy(source, target, session_id, replace=replace, keep_longer=keep_longer)
         except SessionBusyError as error:
             result = Copied(session_id=session_id, outcome="busy", reason=str(error))
         except CawError as error:
@@ -99,7 +102,9 @@ def _all_of(source: Store) -> tuple[list[str], list[Copied]]:
     return ids[::-1], unreadable
 
 
-def _copy(source: Store, target: Store, session_id: str, *, replace: bool) -> Copied:
+def _copy(
+    source: Store, target: Store, session_id: str, *, replace: bool, keep_longer: bool
+) -> Copied:
     record = source.load(session_id)
     if record is None:
         return Copied(session_id=session_id, outcome="failed", reason="the source has no such one")
@@ -107,8 +112,13 @@ def _copy(source: Store, target: Store, session_id: str, *, replace: bool) -> Co
     if there == record:
         return Copied(session_id=session_id, outcome="same")
     if there is not None and not _goes_on(there, record):
-        if not replace:
-            reason = "the target has turns that the source has not, or has otherwise"
+        more = len({turn.index for turn in there.turns} - {turn.index for turn in record.turns})
+        if not replace or (keep_longer and more):
+            reason = (
+                f"the target has {more} turns that the source lacks"
+                if more
+                else "the target has other turns than the source"
+            )
             return Copied(session_id=session_id, outcome="differs", reason=reason)
         # A storage cannot take single turns away.
         target.delete(session_id)

@@ -221,8 +221,13 @@ class Store:
         if older_than is None and keep is None:
             msg = "prune needs older_than or keep: without them every session would go"
             raise ConfigError(msg)
-        if (older_than is not None and older_than < timedelta()) or (keep or 0) < 0:
-            msg = "prune: older_than and keep cannot be negative"
+        if older_than is not None and not (
+            isinstance(older_than, timedelta) and older_than >= timedelta()
+        ):
+            msg = f"prune: older_than is a timedelta, not negative, not {older_than!r}"
+            raise ConfigError(msg)
+        if keep is not None and (isinstance(keep, bool) or not isinstance(keep, int) or keep < 0):
+            msg = f"prune: keep is a number from 0, not {keep!r}"
             raise ConfigError(msg)
         asked = attrs.evolve(query or SessionQuery(), limit=PAGE, cursor="")
         oldest = datetime.now(UTC) - (older_than or timedelta())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -25,7 +26,8 @@ record_options = (
         "--storage",
         metavar="URL",
         multiple=True,
-        help="A storage for records instead, such as jsonl:///folder. Repeatable.",
+        help="A storage for records instead, such as jsonl:///folder. Repeatable. Default: what "
+        "CAW_STORAGE names, blanks between several.",
     ),
 )
 
@@ -42,7 +44,7 @@ def urls_to_write(given: Mapping[str, Any], *, say: Callable[[str], None]) -> li
             msg = "--no-record excludes --data-dir and --storage"
             raise click.UsageError(msg)
         return []
-    chosen = bool(given["data_dir"] or given["storage"])
+    chosen = bool(given["data_dir"] or given["storage"] or _from_environment())
     if not chosen and "jsonl" not in default_registry().names("storage"):
         say(f"no record is kept: {_remedy()}, or name a --storage")
         return []
@@ -57,12 +59,17 @@ def _remedy() -> str:
 
 
 def urls_to_read(given: Mapping[str, Any]) -> list[str]:
-    """Return the storages in which sessions are looked for: those given, else the default one."""
+    """Return the storages in which sessions are looked for: those given, else the default."""
     folder: Path | None = given["data_dir"]
     if folder is None and not given["storage"]:
-        folder = user_data_dir()
+        return _from_environment() or [folder_url(user_data_dir())]
     urls = [folder_url(folder)] if folder is not None else []
     return [*urls, *given["storage"]]
+
+
+def _from_environment() -> list[str]:
+    # A URL may hold a password, which everybody can read in a process's arguments.
+    return os.environ.get("CAW_STORAGE", "").split()
 
 
 def folder_url(folder: Path) -> str:

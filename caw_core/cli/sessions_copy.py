@@ -9,7 +9,7 @@ import click
 from caw_core.cli.plain import plain
 from caw_core.cli.session_names import find_session
 from caw_core.cli.turn_lines import print_line
-from caw_core.copying import Copied
+from caw_core.copying import Copied, copy_sessions
 from caw_core.errors import StorageError
 from caw_core.store import Store
 
@@ -48,10 +48,13 @@ def copy(
 def repair(*, source: str, targets: tuple[str, ...], as_json: bool) -> None:
     """Let mirrors have what the primary storage has.
 
-    Sessions that only a mirror has are named and left alone.
+    Sessions and turns that only a mirror has are named and left alone.
     """
     failed = 0
-    for target in targets:
+    for number, target in enumerate(targets, start=1):
+        if len(targets) > 1:
+            # By number, since a URL may hold a password.
+            click.echo(f"mirror {number}:", err=True)
         try:
             _repair(source, target, as_json=as_json)
         except StorageError as error:
@@ -64,7 +67,7 @@ def repair(*, source: str, targets: tuple[str, ...], as_json: bool) -> None:
 
 
 def _repair(source: str, target: str, *, as_json: bool) -> None:
-    _copy((), source, target, replace=True, as_json=as_json)
+    _copy((), source, target, replace=True, keep_longer=True, as_json=as_json)
     mirrored = {each.info.session_id for each in Store(target).sessions()}
     known = {each.info.session_id for each in Store(source).sessions()}
     for session_id in sorted(mirrored - known):
@@ -72,7 +75,13 @@ def _repair(source: str, target: str, *, as_json: bool) -> None:
 
 
 def _copy(
-    sessions: tuple[str, ...], source: str, target: str, *, replace: bool, as_json: bool
+    sessions: tuple[str, ...],
+    source: str,
+    target: str,
+    *,
+    replace: bool,
+    keep_longer: bool = False,
+    as_json: bool,
 ) -> None:
     origin = Store(source)
     counts: Counter[str] = Counter()
@@ -92,7 +101,9 @@ def _copy(
             click.echo(plain(f"{each.session_id}: {each.outcome}: {each.reason}"), err=True)
 
     chosen = [find_session(origin, name) for name in sessions] or None
-    origin.copy_to(Store(target), chosen, replace=replace, told=told)
+    copy_sessions(
+        origin, Store(target), chosen, replace=replace, keep_longer=keep_longer, told=told
+    )
     words = ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items()))
     click.echo(words or "there is no session", err=True)
     left = counts["failed"] + counts["differs"] + counts["busy"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,7 +57,9 @@ def export(session: str, *, form: str, output: Path | None, **given: Any) -> Non
         sys.stdout.buffer.flush()
         return
     try:
-        output.write_bytes(text)
+        # A record holds what prompts and tools said, so it is its owner's alone.
+        with os.fdopen(os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as out:
+            out.write(text)
     except OSError as error:
         msg = f"--output: {error}"
         raise ConfigError(msg) from error

@@ -215,3 +215,31 @@ def test_last_of_records_that_cannot_be_read_is_no_missing_session(caw: Caw) -> 
     result = caw("show", "last")
     assert result.code == 6
     assert "no session can be read" in result.err
+
+
+def test_repair_leaves_what_a_mirror_has_more(caw: Caw, three: list[str], tmp_path: Path) -> None:
+    mirror = tmp_path / "mirror"
+    there = ("--from", url(data(caw)), "--to", url(mirror))
+    assert caw("sessions", "repair", *there).code == 0
+    with Agent("echo", data_dir=mirror).resume_session(three[0]) as session:
+        session.send("said after the primary was backed up")
+    result = caw("sessions", "repair", *there)
+    assert result.code == 6
+    assert "session-3: differs: the target has 1 turns that the source lacks" in result.err
+    assert "said after" in caw("show", three[0], "--storage", url(mirror)).out
+
+
+def test_storage_can_come_from_the_environment(caw: Caw, three: list[str], tmp_path: Path) -> None:
+    other = {"CAW_STORAGE": f"{url(tmp_path / 'a')} {url(tmp_path / 'b')}"}
+    assert caw("run", "-p", "echo", "hi", **other).code == 0
+    assert len(list((tmp_path / "a" / "sessions").iterdir())) == 1
+    assert len(list((tmp_path / "b" / "sessions").iterdir())) == 1
+    assert len(caw("sessions", "--json", **other).lines) == 2
+    shown = caw("sessions", "--json", "--data-dir", str(data(caw)), **other).lines
+    assert len(shown) == 1 + len(three)
+
+
+def test_exported_file_is_its_owners_alone(caw: Caw, three: list[str], tmp_path: Path) -> None:
+    file = tmp_path / "record.html"
+    assert caw("sessions", "export", three[0], "-f", "html", "-o", str(file)).code == 0
+    assert file.stat().st_mode & 0o777 == 0o600
