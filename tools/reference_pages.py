@@ -17,8 +17,10 @@ import attrs
 from feature_table import FEATURES, load_agents
 
 import caw_core
-from caw_core import blocks, errors, events, hookspecs
+import caw_core.store
+from caw_core import blocks, copying, errors, events, hookspecs, storage, watching
 from caw_core.plugin_check import REQUIRED
+from caw_core.storage_retry import StorageRetry
 
 if TYPE_CHECKING:
     import enum
@@ -207,21 +209,7 @@ def tree() -> Iterator[str]:
 def api() -> Iterator[str]:
     """Yield the classes that users hold."""
     for cls in (caw_core.Agent, caw_core.Session, caw_core.TurnStream, caw_core.PluginRegistry):
-        yield f"## {cls.__name__}"
-        yield from documented(cls)
-        members = [
-            (name, member)
-            for name, member in vars(cls).items()
-            if not name.startswith("_") and inspect.getdoc(member)
-        ]
-        names = {name for name, _ in members}
-        for name, member in members:
-            if name.removesuffix("_async") in names - {name} and name.endswith("_async"):
-                continue
-            yield f"### `{cls.__name__}.{name}{arguments_of(member)}`"
-            if f"{name}_async" in names:
-                yield f"Awaitable twin: `{name}_async`."
-            yield from documented(member)
+        yield from held(cls)
     yield "## Functions"
     for function in (
         caw_core.register_provider,
@@ -250,6 +238,40 @@ def api() -> Iterator[str]:
         yield f"### {choice.__name__}"
         yield from documented(choice)
         yield "\n".join(listed(f"`{choice.__name__}.{member.name}`") for member in choice)
+
+
+def store() -> Iterator[str]:
+    """Yield what there is for records without an agent."""
+    for cls in (caw_core.Store, watching.Watch):
+        yield from held(cls)
+    yield "## Values"
+    for cls in vars(storage).values():
+        if attrs.has(cls) and cls.__module__ == storage.__name__:
+            yield f"### {cls.__name__}"
+            yield from documented(cls)
+    for value in (caw_core.store.PruneReport, copying.Copied, watching.Gap, StorageRetry):
+        yield f"### `{value.__module__}.{value.__name__}`"
+        yield from documented(value)
+
+
+def held(cls: type) -> Iterator[str]:
+    """Yield a class that users hold, and all that they can do with it."""
+    yield f"## {cls.__name__}"
+    yield from documented(cls)
+    own = {name: member for base in reversed(cls.__mro__) for name, member in vars(base).items()}
+    members = [
+        (name, getattr(cls, name) if isinstance(member, classmethod) else member)
+        for name, member in own.items()
+        if not name.startswith("_") and inspect.getdoc(member)
+    ]
+    names = {name for name, _ in members}
+    for name, member in members:
+        if name.removesuffix("_async") in names - {name} and name.endswith("_async"):
+            continue
+        yield f"### `{cls.__name__}.{name}{arguments_of(member)}`"
+        if f"{name}_async" in names:
+            yield f"Awaitable twin: `{name}_async`."
+        yield from documented(member)
 
 
 def arguments_of(member: Any) -> str:
@@ -315,6 +337,7 @@ PAGES: dict[str, Callable[[], Iterator[str]]] = {
     "events-and-blocks.md": values,
     "features.md": features,
     "hooks.md": hooks,
+    "store.md": store,
 }
 
 if __name__ == "__main__":
