@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import psutil
@@ -29,6 +30,14 @@ def has_ended(process: psutil.Process) -> bool:
     return bool(psutil.wait_procs([process], timeout=100)[0])
 
 
+def has_stopped(process: psutil.Process) -> bool:
+    """Wait until a process is stopped, which the system tells a moment after the signal."""
+    end = time.monotonic() + 100
+    while process.status() != psutil.STATUS_STOPPED and time.monotonic() < end:
+        time.sleep(0.01)
+    return process.status() == psutil.STATUS_STOPPED
+
+
 @pytest.fixture
 def programs() -> Path:
     try:
@@ -48,7 +57,7 @@ def test_server_is_stopped_killed_and_started_again() -> None:
         assert has_ended(second)
         server.start()
         server.pause()
-        assert psutil.Process(server.pid).status() == psutil.STATUS_STOPPED
+        assert has_stopped(psutil.Process(server.pid))
         server.resume()
         folder, last = server.folder, psutil.Process(server.pid)
     assert not folder.exists()
