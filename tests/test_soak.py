@@ -217,7 +217,9 @@ class Held:
     def now(cls, folder: Path) -> Held:
         gc.collect()
         process = psutil.Process()
-        ours = (type(item) for item in gc.get_objects() if str(type(item).__module__).startswith("caw_"))
+        ours = (
+            type(item) for item in gc.get_objects() if str(type(item).__module__).startswith("caw_")
+        )
         loggers = [
             logging.getLogger(),
             *map(logging.getLogger, list(logging.root.manager.loggerDict)),

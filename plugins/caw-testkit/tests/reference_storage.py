@@ -11,8 +11,6 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import attrs
-from .reference_leases import LEASES, Leases
-from .reference_live import EVENTS, Live
 
 from caw_core import hookimpl
 from caw_core.blocks import TextBlock
@@ -30,6 +28,9 @@ from caw_core.storage import (
     TurnRange,
 )
 from caw_core.trajectory import SessionInfo, Trajectory, Turn
+
+from .reference_leases import LEASES, Leases
+from .reference_live import EVENTS, Live
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

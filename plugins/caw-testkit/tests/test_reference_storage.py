@@ -8,14 +8,14 @@ from contextlib import closing
 from importlib import resources
 from typing import TYPE_CHECKING, ClassVar
 
-from .reference_storage import Reference
-
 from caw_core.hookspecs import StorageSpecs
 from caw_core.migrations import DOCUMENT_VERSION
 from caw_core.plugin_check import REQUIRED, hook_arguments
 from caw_testkit.conformance import StorageConformance
 from caw_testkit.conformance.storage_samples import golden_names
 from caw_testkit.conformance.storage_suite import HOOKS
+
+from .reference_storage import Reference
 
 if TYPE_CHECKING:
     from pathlib import Path
