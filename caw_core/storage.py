@@ -13,7 +13,7 @@ import attrs
 from caw_core.blocks import JSON
 from caw_core.errors import ConfigError
 from caw_core.events import Event, TurnEnded
-from caw_core.trajectory import SessionInfo, Turn, TurnStatus
+from caw_core.trajectory import ErrorInfo, SessionInfo, Turn, TurnStatus
 
 
 @attrs.frozen(kw_only=True)
@@ -44,6 +44,23 @@ class TurnRange:
         end = math.inf if self.stop is None else self.stop
         found = [turn for turn in turns if self.start <= turn.index < end]
         return tuple(found if self.last is None else found[max(0, len(found) - self.last) :])
+
+
+UNFINISHED = ErrorInfo(
+    type="TurnInterruptedError",
+    message=(
+        "the process that ran this turn died before the turn ended, so it is not known what else "
+        "was done. Look before you ask for the same again."
+    ),
+)
+"""What is wrong with a turn that was never finished."""
+
+
+def as_left(turn: Turn) -> Turn:
+    """Return a stored turn as `load_trajectory` gives it: one that still ran is ``unknown``."""
+    if turn.status != "running":
+        return turn
+    return attrs.evolve(turn, status="unknown", error=UNFINISHED)
 
 
 def _aware(query: object, attribute: attrs.Attribute[datetime | None], value: object) -> None:

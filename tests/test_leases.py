@@ -81,7 +81,8 @@ def renewed(lease: ShortLease, times: int = 1) -> None:
 
 
 def test_lease_that_runs_out_is_renewed_until_the_session_ends(stage: Any, storage: Any) -> None:
-    assert isinstance(storage.lease, ExpiringLease)
+    lease: object = storage.lease
+    assert isinstance(lease, ExpiringLease)
     with stage.agent(storage=storage).start_session() as session:
         renewed(storage.lease, 3)
         session.send("hi")

@@ -136,7 +136,7 @@ def test_session_that_does_not_exist_cannot_be_changed(store: Store) -> None:
     assert ids(store) == []
 
 
-def test_prune_deletes_what_is_old_and_keeps_the_newest(store: Store) -> None:
+def test_prune_deletes_what_is_old_and_keeps_the_newest(store: Store, tmp_path: Path) -> None:
     for number in range(5):
         write(store, f"s{number}", turn())
     assert store.prune(older_than=timedelta(days=1)).deleted == ()
@@ -144,8 +144,7 @@ def test_prune_deletes_what_is_old_and_keeps_the_newest(store: Store) -> None:
     assert dry.deleted == ("s2", "s1", "s0")
     assert len(ids(store)) == 5
     with store.leased("s1"):
-        other = Store(url(Path(store.records.storages[0]._plugin._data_dir)))
-        report = other.prune(keep=2)
+        report = Store(url(tmp_path / "records")).prune(keep=2)
     assert (report.deleted, report.busy) == (("s2", "s0"), ("s1",))
     assert ids(store) == ["s4", "s3", "s1"]
 

@@ -19,6 +19,7 @@ from caw_core.errors import (
     ContextLimitError,
     LimitError,
     ModelError,
+    ProtocolError,
     ProviderError,
 )
 from caw_core.json_fields import mapping, number, text
@@ -154,6 +155,15 @@ def retries_used_up(retry: Retry) -> ProviderError:
     if retry.message.startswith(_NO_NETWORK):
         return ConnectionFailedError(message, provider=NAME)
     return ProviderError(message, provider=NAME)
+
+
+def not_taken_up() -> ProviderError:
+    """Return the error for a prompt that opencode answered with what it had said before.
+
+    Seen with 1.18.33 when its server was killed between two turns and started again.
+    """
+    message = "opencode did not take the prompt up: it answered with what it had said before"
+    return ProtocolError(message, provider=NAME)
 
 
 def _limit_kind(retry: Retry) -> str:

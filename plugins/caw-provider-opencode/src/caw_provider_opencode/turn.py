@@ -24,6 +24,7 @@ from caw_provider_opencode.errors import (
     FINISHES,
     NAME,
     OUTPUT_LENGTH,
+    not_taken_up,
     retries_used_up,
     turn_error,
 )
@@ -356,6 +357,9 @@ class RunningTurn:
 
     def _finish(self, live: LiveServer, decoder: TurnDecoder, *, has_form: bool) -> Iterator[Event]:
         answer = self._answer or Answer(0, None)
+        if answer is _NOTHING and not self._interrupt_wanted and self._given_up is None:
+            # Nobody stopped it, so it must not pass for a turn that somebody did.
+            raise not_taken_up()
         if answer.ok:
             # Events of earlier messages may still be on their way; the answer is the last one.
             if decoder.spoken > 1:

@@ -20,11 +20,11 @@ import attrs
 from caw_core.errors import TrajectoryFormatError
 from caw_core.migrations import migrate
 from caw_core.serialize import trajectory_from_dict
+from caw_core.storage import UNFINISHED
 from caw_core.trajectory import Trajectory
 from caw_storage_jsonl import private_files, sharing
 from caw_storage_jsonl.lines import OWN, TRUTH_NAME, DamagedLineError, Shared
 from caw_storage_jsonl.stored import (
-    UNFINISHED,
     WRAPPER_VERSION,
     StoredTurn,
     count_of,

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from caw_core.serialize import block_from_dict
-from caw_core.trajectory import ErrorInfo
+from caw_core.storage import UNFINISHED
 from caw_storage_jsonl.lines import OWN, RESERVED, SHADOWED, DamagedLineError, WrittenTurn
 
 if TYPE_CHECKING:
@@ -14,13 +14,6 @@ if TYPE_CHECKING:
 
 WRAPPER_VERSION = 1
 
-UNFINISHED = ErrorInfo(
-    type="TurnInterruptedError",
-    message=(
-        "the process that ran this turn died before the turn ended, so it is not known what else "
-        "was done. Look before you ask for the same again."
-    ),
-)
 _UNFINISHED_DOCUMENT = {"type": UNFINISHED.type, "message": UNFINISHED.message}
 
 

@@ -19,7 +19,7 @@ from caw_core.serialize import (
     turn_from_dict,
     turn_to_dict,
 )
-from caw_core.storage import SessionSummary, TurnRange
+from caw_core.storage import SessionSummary, TurnRange, as_left
 from caw_core.trajectory import SessionInfo, Turn
 from caw_storage_memory.live import LiveEvents
 
@@ -73,8 +73,7 @@ class Record:
         ]
         places.sort()
         for place in places if turns.last is None else places[max(0, len(places) - turns.last) :]:
-            turn = turn_from_dict(json.loads(self.turns[place]))
-            yield attrs.evolve(turn, status="unknown") if place in self.running else turn
+            yield as_left(turn_from_dict(json.loads(self.turns[place])))
 
 
 class Records:

@@ -6,8 +6,6 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-import attrs
-
 from caw_core.errors import ConfigError, TrajectoryError, TrajectoryFormatError
 from caw_core.handles import is_session_id
 from caw_core.listing import Place
@@ -20,8 +18,9 @@ from caw_core.storage import (
     SessionPage,
     SessionSummary,
     TurnRange,
+    as_left,
 )
-from caw_core.trajectory import ErrorInfo, Trajectory, Turn
+from caw_core.trajectory import Trajectory, Turn
 from caw_storage_postgres.texts import (
     document_of,
     escaped,
@@ -44,14 +43,6 @@ _BATCH = 50
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _HIT = re.compile(r"([0-9]{1,18})-([0-9]{1,18})-([A-Za-z0-9._-]{1,128})")
-
-_UNFINISHED = ErrorInfo(
-    type="TurnInterruptedError",
-    message=(
-        "the process that ran this turn died before the turn ended, so it is not known what else "
-        "was done. Look before you ask for the same again."
-    ),
-)
 
 
 def load(database: Database, session_id: str, turns: TurnRange) -> Trajectory | None:
@@ -181,9 +172,7 @@ def _turn(row: Row, session_id: str) -> Turn:
     if (turn.index, turn.status) != (index, status):
         msg = f"turn {index} of session {session_id!r} says that it is {turn.index}, {turn.status}"
         raise TrajectoryFormatError([msg])
-    if turn.status == "running":
-        return attrs.evolve(turn, status="unknown", error=_UNFINISHED)
-    return turn
+    return as_left(turn)
 
 
 def _microseconds(moment: datetime) -> int:

@@ -19,8 +19,9 @@ from caw_core.storage import (
     SessionQuery,
     SessionSummary,
     TurnRange,
+    as_left,
 )
-from caw_core.trajectory import ErrorInfo, SessionInfo, Trajectory, Turn
+from caw_core.trajectory import SessionInfo, Trajectory, Turn
 from caw_storage_redis.documents import facts_of, head_of, turn_of
 
 if TYPE_CHECKING:
@@ -35,14 +36,6 @@ LARGEST: Final = 2**53 - 1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _AT_ONCE = 200
 _HIT = re.compile(r"([0-9]{1,16})-([0-9]{1,16})-([A-Za-z0-9._-]{1,128})")
-
-_UNFINISHED = ErrorInfo(
-    type="TurnInterruptedError",
-    message=(
-        "the process that ran this turn died before the turn ended, so it is not known what else "
-        "was done. Look before you ask for the same again."
-    ),
-)
 
 
 @attrs.frozen
@@ -118,15 +111,9 @@ def _batch(server: Server, session_id: str, turns: TurnRange) -> _Batch | None:
         history=history,
         info=head_of(head, session_id),
         count=int(count or 0),
-        turns=tuple(_ended(turn_of(int(row[0]), row[1], row[2], session_id)) for row in rows),
+        turns=tuple(as_left(turn_of(int(row[0]), row[1], row[2], session_id)) for row in rows),
         more=more.decode(),
     )
-
-
-def _ended(turn: Turn) -> Turn:
-    if turn.status == "running":
-        return attrs.evolve(turn, status="unknown", error=_UNFINISHED)
-    return turn
 
 
 def _summaries(server: Server, query: SessionQuery) -> Iterator[tuple[Place, SessionSummary | str]]:

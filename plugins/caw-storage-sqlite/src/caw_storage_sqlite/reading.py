@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from caw_core.errors import TrajectoryFormatError
+from caw_core.storage import as_left
 from caw_core.trajectory import Trajectory
 from caw_storage_sqlite import documents
 
@@ -84,5 +85,4 @@ def find(
 def _turn(text: str | None, place: str) -> Turn:
     if text is None:
         raise TrajectoryFormatError([f"{place}: its document is missing"])
-    turn = documents.parse_turn(text, place)
-    return attrs.evolve(turn, status="unknown") if turn.status == "running" else turn
+    return as_left(documents.parse_turn(text, place))
