@@ -17,11 +17,9 @@ Every ``*_from_dict`` raises `TrajectoryFormatError`, whose ``problems`` each en
 from __future__ import annotations
 
 import functools
-import sys
 import threading
-import types
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar, cast, get_args, get_origin
+from collections.abc import Mapping
+from typing import Any, TypeVar, cast
 
 import attrs
 from cattrs import BaseValidationError, Converter, transform_error
@@ -32,6 +30,7 @@ from caw_core.blocks import JSON, Block, ToolUse, UnknownBlock
 from caw_core.errors import TrajectoryError, TrajectoryFormatError
 from caw_core.events import Event, UnknownEvent
 from caw_core.migrations import DOCUMENT_VERSION, migrate
+from caw_core.strict_json import Reader, Writer, json_copy, object_of, strict_converter
 from caw_core.trajectory import (
     ErrorInfo,
     PlanEntry,
@@ -60,8 +59,6 @@ __all__ = [
 
 _T = TypeVar("_T")
 _Document = dict[str, Any]
-_Writer = Callable[[Any], _Document]
-_Reader = Callable[[Any, Any], Any]
 
 _DERIVED = frozenset({"version", "agent", "usage", "total_usage", "duration_ms"})
 """Members of a trajectory's document that are made from others, and so not read."""
@@ -102,7 +99,7 @@ def trajectory_to_dict(trajectory: Trajectory) -> _Document:
         "version": head.pop("version"),
         "agent": trajectory.provider,
         **head,
-        **_json(limits),
+        **json_copy(limits),
         "turns": [turn_to_dict(turn) for turn in trajectory.turns],
         "usage": usage_to_dict(trajectory.usage),
         "total_usage": usage_to_dict(_usage_with_subagents(trajectory)),
@@ -221,12 +218,12 @@ def _problem(error: BaseException, _: type | None) -> str:
 
 
 @functools.cache
-def _writer(cls: type) -> _Writer:
+def _writer(cls: type) -> Writer:
     return _converter().get_unstructure_hook(cls)
 
 
 @functools.cache
-def _reader(cls: type) -> _Reader:
+def _reader(cls: type) -> Reader:
     return _converter().get_structure_hook(cls)
 
 
@@ -240,16 +237,7 @@ def _converter() -> Converter:
 
 @functools.cache
 def _build() -> Converter:
-    converter = Converter(detailed_validation=True)
-    for scalar in (str, int, float, bool):
-        converter.register_structure_hook(scalar, _strict(scalar))
-    converter.register_structure_hook_func(_is_any, lambda value, _: _json(value))
-    converter.register_unstructure_hook_func(_is_any, _json)
-    converter.register_structure_hook_factory(_is_literal, _one_of)
-    converter.register_structure_hook_func(_is_object, _json_object)
-    converter.register_unstructure_hook_func(_is_object, _json)
-    converter.register_structure_hook_factory(_is_tuple, _tuple_reader)
-    converter.register_unstructure_hook_factory(_is_tuple, _tuple_writer)
+    converter = strict_converter()
     for cls in (ErrorInfo, ResolvedOption, PlanEntry, usage.UsageStats):
         _register(converter, cls)
     _register_tagged(converter, Block, UnknownBlock, blocks)
@@ -260,7 +248,7 @@ def _build() -> Converter:
     return converter
 
 
-def _register(converter: Converter, cls: type) -> tuple[_Writer, _Reader]:
+def _register(converter: Converter, cls: type) -> tuple[Writer, Reader]:
     always = _ALWAYS.get(cls, frozenset())
     fields = [field for field in attrs.fields(cls) if field.name not in ("extra", "raw_output")]
     known = frozenset(field.name for field in fields)
@@ -273,8 +261,8 @@ def _register(converter: Converter, cls: type) -> tuple[_Writer, _Reader]:
         if (field.name not in always and _is_empty(field.default))
         or field.name in _USUAL.get(cls, frozenset())
     }
-    write: _Writer = make_dict_unstructure_fn(cls, converter, **hidden, **optional)
-    read: _Reader = make_dict_structure_fn(cls, converter, **hidden)
+    write: Writer = make_dict_unstructure_fn(cls, converter, **hidden, **optional)
+    read: Reader = make_dict_structure_fn(cls, converter, **hidden)
     tag = getattr(cls, "tag", None)
     reserved = known | (_DERIVED if issubclass(cls, SessionInfo) else set())
     reserved |= {"type"} if tag is not None else set()
@@ -283,16 +271,16 @@ def _register(converter: Converter, cls: type) -> tuple[_Writer, _Reader]:
         document = write(value) if tag is None else {"type": tag, **write(value)}
         if value.extra:
             extra = {key: item for key, item in value.extra.items() if key not in reserved}
-            document |= _json(extra)
+            document |= json_copy(extra)
         return document
 
     def from_dict(data: object, _: object) -> Any:
-        document = _mapping(data)
+        document = object_of(data)
         value = read(document, cls)
         if reserved.issuperset(document):
             return value
         extra = {key: item for key, item in document.items() if key not in reserved}
-        return attrs.evolve(value, extra=_json(extra))
+        return attrs.evolve(value, extra=json_copy(extra))
 
     converter.register_unstructure_hook(cls, to_dict)
     converter.register_structure_hook(cls, from_dict)
@@ -300,8 +288,8 @@ def _register(converter: Converter, cls: type) -> tuple[_Writer, _Reader]:
 
 
 def _register_tagged(converter: Converter, base: type, unknown: type, module: object) -> None:
-    writers: dict[type, _Writer] = {unknown: lambda value: cast("_Document", _json(value.raw))}
-    readers: dict[str, _Reader] = {}
+    writers: dict[type, Writer] = {unknown: lambda value: cast("_Document", json_copy(value.raw))}
+    readers: dict[str, Reader] = {}
     for cls in vars(module).values():
         if isinstance(cls, type) and issubclass(cls, base) and cls not in (base, unknown):
             # Each concrete one has a tag.
@@ -313,10 +301,10 @@ def _register_tagged(converter: Converter, base: type, unknown: type, module: ob
         return write(value) if write else cast("_Document", converter.unstructure(value))
 
     def from_dict(data: object, _: object) -> Any:
-        document = _mapping(data)
+        document = object_of(data)
         tag = document.get("type")
         read = readers.get(tag) if isinstance(tag, str) else None
-        return unknown(raw=_json(document)) if read is None else read(document, None)
+        return unknown(raw=json_copy(document)) if read is None else read(document, None)
 
     converter.register_unstructure_hook(unknown, writers[unknown])
     converter.register_unstructure_hook_func(lambda cls: cls is base, to_dict)
@@ -327,99 +315,3 @@ def _is_empty(default: Any) -> bool:
     if isinstance(default, attrs.Factory):  # type: ignore[arg-type]  # a class at run time
         return True
     return default is not attrs.NOTHING and not default
-
-
-def _is_any(cls: Any) -> bool:
-    return cls is Any
-
-
-def _is_literal(cls: Any) -> bool:
-    return str(get_origin(cls)) == "typing.Literal"
-
-
-def _is_object(cls: Any) -> bool:
-    return get_origin(cls) is Mapping
-
-
-def _is_tuple(cls: Any) -> bool:
-    return get_origin(cls) is tuple
-
-
-def _strict(scalar: type) -> _Reader:
-    accepted = (int, float) if scalar is float else scalar
-
-    def check(value: object, _: object) -> Any:
-        if type(value) is scalar:
-            return value
-        if not isinstance(value, accepted) or (isinstance(value, bool) and scalar is not bool):
-            msg = f"must be {scalar.__name__}, not {type(value).__name__}"
-            raise TypeError(msg)
-        if scalar is float and isinstance(value, int) and abs(value) > sys.float_info.max:
-            msg = "must be a number that a float can be as large as"
-            raise ValueError(msg)
-        return value
-
-    return check
-
-
-def _one_of(literal: Any) -> _Reader:
-    choices = get_args(literal)
-
-    def check(value: object, _: object) -> Any:
-        if not isinstance(value, str) or value not in choices:
-            msg = f"must be one of {', '.join(choices)}"
-            raise ValueError(msg)
-        return value
-
-    return check
-
-
-def _tuple_reader(cls: Any, converter: Converter) -> _Reader:
-    items: Any = types.GenericAlias(list, get_args(cls)[0])
-    read = converter.get_structure_hook(items)
-    return lambda value, _: tuple(read(_listed(value), items))
-
-
-def _tuple_writer(cls: Any, converter: Converter) -> Callable[[Any], list[Any]]:
-    write = converter.get_unstructure_hook(get_args(cls)[0])
-    return lambda value: [write(part) for part in value]
-
-
-def _listed(value: object) -> list[Any]:
-    if not isinstance(value, list | tuple):
-        msg = f"must be an array, not {type(value).__name__}"
-        raise TypeError(msg)
-    return list(value)
-
-
-def _mapping(value: object) -> Mapping[str, Any]:
-    # A dict is told at once; to ask an abstract class takes its time.
-    if not isinstance(value, (dict, Mapping)):
-        msg = f"must be an object, not {type(value).__name__}"
-        raise TypeError(msg)
-    return value
-
-
-def _json_object(value: object, _: object) -> JSON:
-    return _json(_mapping(value))
-
-
-_SCALARS = frozenset({type(None), bool, str, int, float})
-
-
-def _json(value: object) -> JSON:
-    # Copied, so that whoever changes a document does not change a value, which is frozen.
-    if type(value) in _SCALARS or isinstance(value, (str, int, float)):
-        return value
-    if isinstance(value, (dict, Mapping)):
-        copy = {}
-        for key, item in value.items():
-            if not isinstance(key, str):
-                msg = f"a member's name must be str, not {type(key).__name__}"
-                raise TypeError(msg)
-            copy[key] = item if type(item) in _SCALARS else _json(item)
-        return copy
-    if isinstance(value, list | tuple):
-        return [_json(item) for item in value]
-    msg = f"{type(value).__name__} has no form in JSON"
-    raise TypeError(msg)
