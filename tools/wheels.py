@@ -129,13 +129,13 @@ def check_contents(folder: Path) -> None:
 
 
 def install_alone(everything: dict[str, Distribution], one: Distribution, place: Path) -> None:
-    """Install a distribution and the core, nothing else, and use it."""
+    """Install a distribution and what of ours it depends on, nothing else, and use it."""
     core = everything["caw-core"]
     bin_folder = make_environment(place / one.name)
     extra = None if one is core else core.extra_for(one)
     # By path, so that no index can offer something else under the same name.
     wheels = [f"{core.wheel}[{extra}]" if extra else str(core.wheel)]
-    wheels += [] if one is core else [str(one.wheel)]
+    wheels += [str(each.wheel) for each in needed(everything, one) if each is not core]
     install(bin_folder, "--only-binary", ":all:", *wheels)
     run(bin_folder / "python", "-m", "pip", "check")
     env = empty_home(place / f"{one.name}-home", bin_folder)
@@ -150,6 +150,15 @@ def install_alone(everything: dict[str, Distribution], one: Distribution, place:
         answer = run(bin_folder / "caw", "run", "--provider", "echo", "hello", env=env, cwd=home)
         if "hello" not in answer:
             sys.exit(f"caw run with echo said {answer!r}")
+
+
+def needed(everything: dict[str, Distribution], one: Distribution) -> list[Distribution]:
+    """Return a distribution and those of ours that it depends on."""
+    found = [one]
+    for each in found:
+        names = [Requirement(text).name for text in each.project.get("dependencies", [])]
+        found += [everything[name] for name in names if everything.get(name, one) not in found]
+    return found
 
 
 def install_all(everything: dict[str, Distribution], place: Path) -> None:

@@ -21,8 +21,12 @@ PROMISED = 5.0
 """Seconds within which nothing of a host that died is left."""
 
 HOST = """
-import asyncio, os, sys, threading, time
+import asyncio, os, signal, sys, threading, time
 from pathlib import Path
+# A shell that starts something in the background has it ignore these.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGQUIT"):
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 from caw_core.process import Process, child_environment
 said = threading.Event()
 def say(line): print(line.decode(), flush=True); said.set()

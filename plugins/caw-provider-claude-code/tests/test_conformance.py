@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -24,14 +25,24 @@ pytestmark = pytest.mark.real_claude
 class ClaudeScript(ModelScript):
     """Scripts what claude has tools of its own for."""
 
-    def __init__(self, server: ModelServer, cwd: Path) -> None:
+    def __init__(self, server: ModelServer, home: ProgramHome) -> None:
         super().__init__(
             server,
             shell_tool="Bash",
             arguments=lambda command: {"command": command, "description": "a command"},
             form_tool="StructuredOutput",
         )
-        self._cwd = cwd
+        self._cwd = home.cwd
+        self._home = home
+
+    def wait_written(self, resume_key: str) -> None:
+        # It writes its transcript behind the turns.
+        end = time.monotonic() + 60
+        while time.monotonic() < end:
+            for transcript in self._home.path.rglob(f"{resume_key}.jsonl"):
+                if '"assistant"' in transcript.read_text("utf-8"):
+                    return
+            time.sleep(0.05)
 
     def plan(self, step: str) -> str:
         return self.use(call("TaskCreate", {"subject": step, "description": "d"}))
@@ -54,7 +65,7 @@ class TestClaude(ProviderConformance):
 
     @pytest.fixture
     def script(self, model_server: ModelServer, claude_home: ProgramHome) -> ModelScript:
-        return ClaudeScript(model_server, claude_home.cwd)
+        return ClaudeScript(model_server, claude_home)
 
     @pytest.fixture
     def real_program(self, claude_program: Program) -> Path:

@@ -11,6 +11,7 @@ import attrs
 from caw_core import SessionInfo, Trajectory, Turn, hookimpl
 from caw_core.errors import TrajectoryError, TrajectoryFormatError
 from caw_core.events import VendorEvent
+from caw_core.handles import check_session_id
 from caw_core.listing import matches, title_of
 from caw_core.plugins import RecordPlugins
 from caw_core.searching import search_records
@@ -125,6 +126,7 @@ class EncryptedStorage(StorageWrapper):
     @hookimpl
     def share_turns(self, session: SessionInfo, parent_id: str, stop: int) -> bool:
         """Have the storage inside share turns; with the first one comes the title."""
+        check_session_id(session.session_id)
         self._remember(session.session_id, self._title(parent_id))
         return super().share_turns(session, parent_id, stop)
 

@@ -111,6 +111,7 @@ class StorageWrapper:
     @hookimpl
     def share_turns(self, session: SessionInfo, parent_id: str, stop: int) -> bool:
         """Have the storage inside share turns."""
+        check_session_id(session.session_id)
         return self._inner.share_turns(self._sink, self.head_in(session), parent_id, stop)
 
     @hookimpl

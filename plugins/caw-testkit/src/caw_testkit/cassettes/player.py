@@ -18,7 +18,7 @@ from caw_testkit.cassettes.wire import Ids, moved_times, name_of, read_object, r
 from caw_testkit.cassettes.wire_log import listening_port, with_port
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from caw_testkit.cassettes.places import Places
     from caw_testkit.cassettes.standin import Link
@@ -186,16 +186,7 @@ class Player:
     def _refuse(self, name: str) -> None:
         """Say what is wrong, and end the agent's program."""
         said = f"{self._cassette.name}: the client said {name!r}"
-        rest = range(self._place, len(self._frames))
-        frame = next(
-            (
-                self._frames[place]
-                for place in rest
-                if self._frames[place].kind in CLIENT_KINDS | CALLER_KINDS
-                and place not in self._arrivals
-            ),
-            None,
-        )
+        frame = next(self._outstanding(), None)
         if frame is None:
             wanted = "the cassette has come to its end"
         else:
@@ -210,6 +201,19 @@ class Player:
             link.send(kind="stderr", data=f"{self.mismatch}\n".encode())
             link.send(kind="end", code=_MISMATCH_STATUS)
         self._changed.notify_all()
+
+    def _outstanding(self) -> Iterator[Frame]:
+        """Yield what the client and the caller have still to say."""
+        done = 0
+        for place, frame in enumerate(self._frames):
+            if frame.kind in CALLER_KINDS:
+                done += 1
+                if done > self._done:
+                    yield frame
+            elif (
+                frame.kind in CLIENT_KINDS and place >= self._place and place not in self._arrivals
+            ):
+                yield frame
 
     # ---------------------------------------------------------------------------- in its own thread
 

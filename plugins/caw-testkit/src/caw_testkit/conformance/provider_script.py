@@ -71,6 +71,13 @@ class ProviderScript:
     def wait_stalled(self) -> None:
         """Block until the agent is in its stall; *text* has been seen by then."""
 
+    def wait_written(self, resume_key: str) -> None:
+        """Block until the agent has written down what resuming its last turn needs.
+
+        Most have when the turn ends. One that writes later overrides this, or the checks that kill
+        its program right after a turn ask for what was never there.
+        """
+
     def structured(self, value: JSON) -> str:
         """Let the agent answer *value* in its form for structured answers."""
         raise CannotScriptError("structured")

@@ -208,9 +208,9 @@ class WireChecks(ProviderSuite):
         """Whoever reads on must know that the agent's program is a new one."""
         session = wire.session()
         before = stage.answered(session, "quince")
+        stage.script.wait_written(session.info.resume_key or "")
         wire.spoil(exit_with(1), session)
-        # It may not have written the first turn down yet; to say so is then all it can do.
-        _demand_one_resume(stage, session, before, lost=NotResumableError)
+        _demand_one_resume(stage, session, before)
 
     @needs("restart")
     def test_program_that_died_between_turns_is_resumed_once_and_that_is_told(
@@ -221,26 +221,22 @@ class WireChecks(ProviderSuite):
         mark = uuid.uuid4().hex
         session = stage.start(env={MARK: mark})
         before = stage.answered(session, "quince")
+        stage.script.wait_written(session.info.resume_key or "")
         kill_marked(mark, variable=MARK)
         _demand_one_resume(stage, session, before)
 
 
-def _demand_one_resume(
-    stage: Stage, session: Session, before: Followed, lost: type[Exception] | tuple[()] = ()
-) -> None:
+def _demand_one_resume(stage: Stage, session: Session, before: Followed) -> None:
     """Demand that the next turn tells of something that *before* did not, and that only once.
 
     Args:
         stage: the check's stage.
         session: the session whose program has ended.
         before: a turn from before that.
-        lost: an error of the next turn with which it may say that the conversation is gone.
     """
     prompt = stage.step("answer", "medlar")
     followed = stage.follow(session, prompt)
     followed.to_end()
-    if isinstance(followed.error, lost):
-        return
     if isinstance(followed.error, ProcessError):
         # The prompt was sent before anybody could know that the program is gone.
         followed = stage.completed(session, prompt)
