@@ -10,7 +10,7 @@ import tempfile
 import threading
 import time
 from collections import deque
-from typing import Any, Final, Generic, TypeVar
+from typing import IO, Any, Final, Generic, TypeVar
 
 import attrs
 
@@ -58,7 +58,7 @@ class Inbox(Generic[T]):
         self._batch: list[T] = []
         self._batch_size = 0
         self._loaded: deque[T] = deque()
-        self._file: io.BufferedRandom | None = None
+        self._file: IO[bytes] | None = None
         self._file_failed = False
 
     def put(self, item: T) -> None:

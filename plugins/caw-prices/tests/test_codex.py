@@ -73,6 +73,9 @@ def test_budget_in_money_ends_a_session_of_an_agent_that_reports_no_cost(
 def test_budget_in_money_ends_a_turn_between_its_model_calls(
     codex_program: Program, codex_home: ProgramHome, model_server: ModelServer
 ) -> None:
+    # The table is read with the first price of a process, which takes a while.
+    model_server.script(reply(text("done"), usage=USED))
+    codex(codex_program, codex_home).completion("go")
     model_server.script(reply(call("exec_command", {"cmd": "sleep 60"}), usage=USED))
     budget = Budget(usd=by_hand(USED))
     with (
@@ -82,8 +85,9 @@ def test_budget_in_money_ends_a_turn_between_its_model_calls(
         session.send("one")
     assert caught.value.turn is not None
     assert caught.value.turn.status == "interrupted"
-    assert caught.value.turn.usage.cost_usd == pytest.approx(by_hand(USED))
-    assert len(model_server.requests) == 1
+    assert (caught.value.turn.usage.cost_usd or 0) >= by_hand(USED) * 0.999
+    # codex tells what a call used when its tools are done, so the next call may be on its way.
+    assert len(model_server.requests) <= 3
 
 
 def test_model_that_is_not_in_the_table_costs_nobody_knows_what(

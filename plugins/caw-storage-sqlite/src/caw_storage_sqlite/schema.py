@@ -148,6 +148,9 @@ def _version(connection: sqlite3.Connection, path: Path) -> int:
     if owner != APPLICATION_ID:
         (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
         if owner or version or tables:
+            if connection.execute("PRAGMA application_id").fetchone() == (APPLICATION_ID,):
+                # Another connection made it between the questions.
+                return _version(connection, path)
             msg = f"{path} is a database of another program; choose another file"
             raise StorageError(msg)
     if version > VERSION:
