@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
+from caw_core.chosen_plugins import ChosenPlugins
 from caw_core.errors import ConfigError, NotResumableError, ResumeHandleError
 from caw_core.handles import (
     ResumeHandle,
@@ -17,19 +18,18 @@ from caw_core.handles import (
 )
 from caw_core.health import Health, probe
 from caw_core.opening import SessionOpener
-from caw_core.plugins import AgentPlugins, RecordPlugins
 from caw_core.provider import NativeSession, ProviderInfo, Readiness
 from caw_core.redaction import LogGuard
 from caw_core.registry import PluginRegistry, default_registry
-from caw_core.selection import choose_provider
 from caw_core.session import Session
 from caw_core.settings import AgentOptions, Settings
-from caw_core.store import Store, named_storage
 from caw_core.trajectory import Trajectory
 from caw_core.twins import call_in_thread, call_or_discard
 
 if TYPE_CHECKING:
     import os
+
+    from caw_core.plugins import AgentPlugins
 
 log = logging.getLogger("caw.agent")
 # A library is quiet until its user asks: see docs/reference for the loggers below "caw".
@@ -104,68 +104,23 @@ class Agent:
         if registry is not None and not isinstance(registry, PluginRegistry):
             msg = f"registry is a PluginRegistry, not {type(registry).__name__}"
             raise ConfigError(msg)
-        self._registry = registry or default_registry()
-        self._wanted = provider
-        self._by_provider: dict[str, AgentPlugins] = {}
         self._settings = Settings.checked(settings)
-        if isinstance(provider, str) and provider not in {
-            "auto",
-            *self._registry.names("provider"),
-        }:
-            # A name that nothing answers to is told here, not when the first session opens.
-            self._registry.load_provider(provider)
+        self._plugins = ChosenPlugins(registry or default_registry(), provider, self._settings)
 
     # --------------------------------------------------------------------------- what it is
 
     def __repr__(self) -> str:
         # Whom it takes, as far as that is chosen; nothing of env, options and servers: secrets.
-        chosen = self.provider if "_plugins" in vars(self) else self._wanted or "auto"
+        chosen = self._plugins.name or self._plugins.wanted or "auto"
         given = self._settings.given
         shown = {"model": given.get("model"), "cwd": str(given.get("cwd", ""))}
         facts = "".join(f", {name}={value!r}" for name, value in shown.items() if value)
         return f"Agent({chosen!r}{facts})"
 
-    @functools.cached_property
-    def _records(self) -> dict[str, Any]:
-        settings = self._settings
-        return {
-            "storages": [named_storage(self._registry, item) for item in settings.storage],
-            "mirrors": [named_storage(self._registry, item) for item in settings.mirrors],
-            "observers": self._registry.load_observers(),
-            "retry": settings.storage_retry,
-        }
-
-    @functools.cached_property
-    def _store(self) -> Store:
-        return Store.of(RecordPlugins(**self._records))
-
-    @functools.cached_property
-    def _plugins(self) -> AgentPlugins:
-        choice = choose_provider(
-            self._registry,
-            self._wanted,
-            self._settings.given.get("env", {}),
-            self._settings.extra,
-        )
-        plugins = AgentPlugins(choice.name, choice.plugin, **self._records)
-        self._by_provider[choice.name] = plugins
-        return plugins
-
-    def _plugins_for(self, provider: str) -> AgentPlugins:
-        """Return the plugins for a session of *provider*, as its handle or record names it."""
-        if isinstance(self._wanted, str) and self._wanted != "auto":
-            return self._plugins
-        for plugins in self._by_provider.values():
-            if plugins.answers_to(provider):
-                return plugins
-        plugin = self._registry.load_provider(provider)
-        self._by_provider[provider] = AgentPlugins(provider, plugin, **self._records)
-        return self._by_provider[provider]
-
     @property
     def provider_info(self) -> ProviderInfo:
         """What the chosen provider says about itself; chooses and loads it if need be."""
-        return self._plugins.info
+        return self._plugins.chosen.info
 
     @property
     def provider(self) -> str:
@@ -175,7 +130,7 @@ class Agent:
     def check_ready(self) -> Readiness:
         """Say whether a session could start now; no network, no cost."""
         given = self._settings.given
-        return self._plugins.check_ready(given.get("env", {}), self._settings.extra)
+        return self._plugins.chosen.check_ready(given.get("env", {}), self._settings.extra)
 
     # ----------------------------------------------------------------------------- sessions
 
@@ -198,7 +153,7 @@ class Agent:
             SessionBusyError: another process writes a session of that id.
             PersistError: a storage refused; nothing was started.
         """
-        return self._opener(self._plugins).start(session_id, metadata)
+        return self._opener(self._plugins.chosen).start(session_id, metadata)
 
     def resume_session(
         self,
@@ -224,16 +179,16 @@ class Agent:
             ConfigError, PluginError, ProviderError, PersistError: as for `start_session`.
         """
         if isinstance(resume_handle, NativeSession):
-            plugins = self._plugins_for(resume_handle.provider)
+            plugins = self._plugins.of(resume_handle.provider)
             _check_provider(plugins, resume_handle.provider)
             return self._opener(plugins).take_over(resume_handle, metadata)
         handle, session_id = self._read_handle(resume_handle)
         if handle is None:
             record = self._stored(session_id)
-            plugins = self._plugins_for(record.provider)
+            plugins = self._plugins.of(record.provider)
             key = _stored_key(plugins, record)
         else:
-            plugins = self._plugins_for(handle.provider)
+            plugins = self._plugins.of(handle.provider)
             key = handle.resume_key
             _check_provider(plugins, handle.provider)
         return self._opener(plugins).resume(session_id, key, metadata)
@@ -316,7 +271,7 @@ class Agent:
         given = self._settings.given
         folder = Path(cwd).expanduser().absolute() if cwd is not None else given.get("cwd")
         env = given.get("env", {})
-        return self._plugins.find_sessions(folder or Path.cwd(), env, self._settings.extra)
+        return self._plugins.chosen.find_sessions(folder or Path.cwd(), env, self._settings.extra)
 
     async def find_sessions_async(
         self,
@@ -336,7 +291,7 @@ class Agent:
         Raises:
             StorageError: a storage could not tell.
         """
-        return self._store.load(session_id)
+        return self._plugins.store.load(session_id)
 
     async def load_trajectory_async(self, session_id: str) -> Trajectory | None:
         """Do as `load_trajectory`."""
@@ -363,7 +318,7 @@ class Agent:
         return handle, handle.session_id
 
     def _stored(self, session_id: str) -> Trajectory:
-        record = self._store.load(session_id)
+        record = self._plugins.store.load(session_id)
         if record is None:
             problem = f"no storage has a session {session_id!r}"
             raise ResumeHandleError(problem)
