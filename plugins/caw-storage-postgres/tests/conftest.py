@@ -9,12 +9,8 @@ import pytest
 
 from caw_core.trajectory import SessionInfo
 from caw_storage_postgres import open_storage
-from caw_testkit.postgres_server import (
-    PostgresMissingError,
-    PostgresServer,
-    missing,
-    server_url,
-)
+from caw_testkit.local_servers import missing
+from caw_testkit.postgres_server import PostgresMissingError, PostgresServer, server_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -11,7 +11,8 @@ import redis
 from caw_core.trajectory import SessionInfo
 from caw_storage_redis import open_storage
 from caw_storage_redis.url import settings_of
-from caw_testkit.redis_server import RedisMissingError, RedisServer, missing, server_url
+from caw_testkit.local_servers import missing
+from caw_testkit.redis_server import RedisMissingError, RedisServer, server_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

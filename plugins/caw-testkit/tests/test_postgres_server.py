@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from caw_testkit import postgres_server
+from caw_testkit import local_servers
 from caw_testkit.postgres_server import PostgresMissingError, PostgresServer, find_programs
 
 OWNER = """
@@ -43,7 +43,7 @@ def programs() -> Path:
     try:
         return find_programs()
     except PostgresMissingError as error:
-        postgres_server.missing(error)
+        local_servers.missing(error)
 
 
 @pytest.mark.usefixtures("programs")
@@ -84,4 +84,4 @@ def test_machine_without_programs_skips_and_ci_fails(
     monkeypatch.setenv("CI", ci)
     outcome = pytest.fail.Exception if ci else pytest.skip.Exception
     with pytest.raises(outcome, match="none here"):
-        postgres_server.missing(PostgresMissingError("none here"))
+        local_servers.missing(PostgresMissingError("none here"))

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from caw_testkit import redis_server
+from caw_testkit import local_servers
 from caw_testkit.redis_server import RedisMissingError, RedisServer, find_program
 
 OWNER = """
@@ -43,7 +43,7 @@ def program() -> str:
     try:
         return find_program()
     except RedisMissingError as error:
-        redis_server.missing(error)
+        local_servers.missing(error)
 
 
 @pytest.mark.usefixtures("program")
@@ -84,4 +84,4 @@ def test_machine_without_the_program_skips_and_ci_fails(
     monkeypatch.setenv("CI", ci)
     outcome = pytest.fail.Exception if ci else pytest.skip.Exception
     with pytest.raises(outcome, match="none here"):
-        redis_server.missing(RedisMissingError("none here"))
+        local_servers.missing(RedisMissingError("none here"))

@@ -22,11 +22,12 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, Self
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote
+
+from caw_testkit.local_servers import ServerMissingError, new_folder, url_in
 
 if TYPE_CHECKING:
     import psutil
@@ -53,7 +54,7 @@ log_line_prefix = '%m [%p] '
 """
 
 
-class PostgresMissingError(Exception):
+class PostgresMissingError(ServerMissingError):
     """No server can be started here; the text says why."""
 
 
@@ -70,7 +71,7 @@ class PostgresServer:
     def __init__(self) -> None:
         programs = find_programs()
         self._user = _user()
-        self._folder = _new_folder()
+        self._folder = new_folder("caw-pg-", _LONGEST_SOCKET)
         self._data = self._folder / "data"
         self._guard = subprocess.Popen(  # noqa: S603 - this interpreter and this file
             [sys.executable, __file__, str(self._folder)],
@@ -240,36 +241,13 @@ def server_url() -> str:
     Without one in `VARIABLE`, a server is started that lives as long as this process. Where none
     can be, the test is skipped; under ``CI`` it fails.
     """
-    if url := os.environ.get(VARIABLE):
-        return url
-    try:
-        url = _shared().url
-    except PostgresMissingError as error:
-        missing(error)
-    os.environ[VARIABLE] = url
-    return url
-
-
-def missing(error: PostgresMissingError) -> NoReturn:
-    """Skip the test, or fail it where the environment says ``CI``."""
-    import pytest
-
-    if os.environ.get("CI", "").lower() not in ("", "0", "false"):
-        pytest.fail(str(error), pytrace=False)
-    pytest.skip(str(error))
+    return url_in(VARIABLE, lambda: _shared().url)
 
 
 @functools.cache
 def _shared() -> PostgresServer:
     # Nobody closes it: it ends with this process, as its guard sees.
     return PostgresServer().__enter__()
-
-
-def _new_folder() -> Path:
-    parent = tempfile.gettempdir()
-    if len(parent) > _LONGEST_SOCKET - len("/caw-pg-12345678") and Path("/tmp").is_dir():  # noqa: S108 - it gets a name nobody can guess
-        parent = "/tmp"  # noqa: S108 - the same
-    return Path(tempfile.mkdtemp(prefix="caw-pg-", dir=parent))
 
 
 def _user() -> tuple[int, int] | None:

@@ -14,17 +14,17 @@ from __future__ import annotations
 import contextlib
 import functools
 import importlib.util
-import os
 import secrets
 import shutil
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
-from typing import NoReturn, Self
+from typing import Self
 from urllib.parse import quote
+
+from caw_testkit.local_servers import ServerMissingError, new_folder, url_in
 
 VARIABLE = "CAW_TEST_REDIS"
 """The environment variable with the URL of a server to use; set here once a server was started."""
@@ -52,7 +52,7 @@ auto-aof-rewrite-percentage 0
 """
 
 
-class RedisMissingError(Exception):
+class RedisMissingError(ServerMissingError):
     """No server can be started here; the text says why."""
 
 
@@ -70,7 +70,7 @@ class RedisServer:
 
     def __init__(self, *, appendfsync: str = "always") -> None:
         self._program = find_program()
-        self._folder = _new_folder()
+        self._folder = new_folder("caw-redis-", _LONGEST_SOCKET - len("/socket"))
         self._guard = subprocess.Popen(  # noqa: S603 - this interpreter and this file
             [sys.executable, __file__, str(self._folder)],
             stdin=subprocess.PIPE,
@@ -222,23 +222,7 @@ def server_url() -> str:
     Without one in `VARIABLE`, a server is started that lives as long as this process. Where none
     can be, the test is skipped; under ``CI`` it fails.
     """
-    if url := os.environ.get(VARIABLE):
-        return url
-    try:
-        url = _shared().url
-    except RedisMissingError as error:
-        missing(error)
-    os.environ[VARIABLE] = url
-    return url
-
-
-def missing(error: RedisMissingError) -> NoReturn:
-    """Skip the test, or fail it where the environment says ``CI``."""
-    import pytest
-
-    if os.environ.get("CI", "").lower() not in ("", "0", "false"):
-        pytest.fail(str(error), pytrace=False)
-    pytest.skip(str(error))
+    return url_in(VARIABLE, lambda: _shared().url)
 
 
 @functools.cache
@@ -246,13 +230,6 @@ def _shared() -> RedisServer:
     # Nobody closes it: it ends with this process, as its guard sees. Nobody kills it either, so
     # that it need not wait for the disk.
     return RedisServer(appendfsync="everysec").__enter__()
-
-
-def _new_folder() -> Path:
-    parent = tempfile.gettempdir()
-    if len(parent) > _LONGEST_SOCKET - len("/caw-redis-12345678/socket") and Path("/tmp").is_dir():  # noqa: S108 - it gets a name nobody can guess
-        parent = "/tmp"  # noqa: S108 - the same
-    return Path(tempfile.mkdtemp(prefix="caw-redis-", dir=parent))
 
 
 def _pid_file(folder: Path) -> Path:
