@@ -187,6 +187,9 @@ def test_message_can_be_steered_into_such_a_turn(
     session.send("one")
     (settings["cwd"] / "go").touch()
     pid_in(settings["cwd"] / "pid")
+    # The command may run before claude has said so.
+    while not session.trajectory.turns[-1].output:
+        pass
     assert session.steer("be quick").outcome == "delivered"
     (settings["cwd"] / "on").touch()
     [own] = opened.own()

@@ -17,18 +17,20 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.real_opencode
 
+WAIT = {"command": "echo hi; while ! test -e on; do sleep 0.05; done", "description": "wait"}
+
 
 def test_message_during_a_tool_reaches_the_next_model_call(
     desk: Desk, model_server: ModelServer
 ) -> None:
-    command = {"command": "echo hi; sleep 1", "description": "slow"}
-    model_server.script(reply(call("bash", command)), reply(text("heard")))
+    model_server.script(reply(call("bash", WAIT)), reply(text("heard")))
     with desk.agent().start_session() as session:
         outcomes: list[str] = []
         stream = session.stream("go")
         for event in stream:
             if isinstance(event, ToolOutput) and not outcomes:
                 outcomes.append(session.steer("be quick").outcome)
+                (desk.home.cwd / "on").touch()
         assert outcomes == ["delivered"]
         assert model_server.requests[-1].user_texts()[-2:] == ["go", "be quick"]
         assert [block.type for block in stream.result().output] == ["tool_use", "steer", "text"]
@@ -38,7 +40,7 @@ def test_message_during_a_tool_reaches_the_next_model_call(
 def test_message_while_the_answer_streams_is_answered_in_the_same_turn(
     desk: Desk, model_server: ModelServer
 ) -> None:
-    model_server.script(slow(reply(text("one " * 20)), seconds=3), reply(text("two")))
+    model_server.script(slow(reply(text("one " * 20)), seconds=8), reply(text("two")))
     with desk.agent().start_session() as session:
         outcomes: list[str] = []
         stream = session.stream("go")
@@ -64,12 +66,13 @@ def test_message_is_refused_when_no_turn_runs(desk: Desk, model_server: ModelSer
 def test_several_messages_are_all_answered_before_the_turn_ends(
     desk: Desk, model_server: ModelServer
 ) -> None:
-    model_server.script(slow(reply(text("word " * 20)), seconds=3), *[reply(text("ok"))] * 4)
+    model_server.script(reply(call("bash", WAIT)), *[reply(text("ok"))] * 4)
     with desk.agent().start_session() as session:
         outcomes: list[str] = []
         for event in session.stream("go"):
-            if isinstance(event, TextDelta) and not outcomes:
+            if isinstance(event, ToolOutput) and not outcomes:
                 outcomes = [session.steer(f"more {number}").outcome for number in (1, 2, 3)]
+                (desk.home.cwd / "on").touch()
         assert outcomes == ["delivered"] * 3
         model_server.clear()
         model_server.script(reply(text("ok")))
