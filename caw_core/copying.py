@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Literal
 
 import attrs
 
-from caw_core.errors import CawError, ConfigError, SessionBusyError
+from caw_core.errors import CawError, ConfigError, SessionBusyError, UnsupportedError
 from caw_core.listing import every_page
 from caw_core.storage import SessionQuery
 
@@ -65,10 +66,13 @@ def copy_sessions(
 
     Raises:
         ConfigError: *session_ids* is a text, whose letters are no ids.
+        StorageError: the target cannot be reached, so nothing was tried.
     """
     if isinstance(session_ids, str):
         msg = f"session_ids is a sequence of ids, not {session_ids!r:.80}"
         raise ConfigError(msg)
+    with contextlib.suppress(UnsupportedError):
+        target.list(SessionQuery(limit=1))
     if session_ids is None:
         session_ids, results = _all_of(source)
     else:

@@ -97,6 +97,7 @@ class Store:
             StorageError: a storage could not tell.
             TrajectoryError: the record is damaged.
         """
+        _check("turns", turns, TurnRange)
         return self._records.load_trajectory(check_session_id(session_id), turns)
 
     def list(self, query: SessionQuery | None = None) -> SessionPage:
@@ -106,6 +107,7 @@ class Store:
             UnsupportedError: no storage can list.
             ConfigError: the cursor is of another storage.
         """
+        _check("query", query, SessionQuery)
         page = self._records.list_sessions(query or SessionQuery())
         if page is None:
             msg = "this storage cannot list its sessions; name one by its whole id"
@@ -133,6 +135,7 @@ class Store:
             UnsupportedError: the storage can neither search nor list.
         """
         asked = SearchQuery(text=query) if isinstance(query, str) else query
+        _check("query", asked, SearchQuery)
         page = self._records.search_sessions(asked)
         return search_records(self, asked) if page is None else page
 
@@ -229,6 +232,7 @@ class Store:
         if keep is not None and (isinstance(keep, bool) or not isinstance(keep, int) or keep < 0):
             msg = f"prune: keep is a number from 0, not {keep!r}"
             raise ConfigError(msg)
+        _check("query", query, SessionQuery)
         asked = attrs.evolve(query or SessionQuery(), limit=PAGE, cursor="")
         oldest = datetime.now(UTC) - (older_than or timedelta())
         old: list[str] = []
@@ -259,6 +263,7 @@ class Store:
         told: Callable[[Copied], object] | None = None,
     ) -> Sequence[Copied]:
         """Copy records to another store; see `caw_core.copying.copy_sessions`."""
+        _check("target", target, Store)
         return copy_sessions(self, target, session_ids, replace=replace, told=told)
 
     def leased(self, session_id: str) -> SessionLeases:
@@ -334,6 +339,12 @@ class Store:
         return await call_in_thread(
             self.prune, older_than=older_than, keep=keep, query=query, dry_run=dry_run
         )
+
+
+def _check(name: str, value: object, kind: type) -> None:
+    if value is not None and not isinstance(value, kind):
+        msg = f"{name} is a {kind.__name__}, not {value!r:.80}"
+        raise ConfigError(msg)
 
 
 def named_storage(registry: PluginRegistry, item: object) -> tuple[str, object]:

@@ -14,7 +14,7 @@ import pytest
 from caw_core import SessionInfo, Turn
 from caw_core.blocks import TextBlock
 from caw_core.copying import Copied
-from caw_core.errors import ConfigError, SessionBusyError, UnsupportedError
+from caw_core.errors import ConfigError, SessionBusyError, StorageError, UnsupportedError
 from caw_core.storage import SearchQuery, SessionQuery, TurnRange
 from caw_core.store import Store
 
@@ -220,6 +220,32 @@ def test_copy_of_one_id_that_is_no_sequence_is_refused(store: Store, tmp_path: P
     write(store, "s", turn(0))
     with pytest.raises(ConfigError, match="sequence of ids"):
         store.copy_to(Store(url(tmp_path / "copy")), "s")
+
+
+@pytest.mark.parametrize(
+    ("method", "arguments"),
+    [
+        ("load", ("x", 3)),
+        ("list", ("abc",)),
+        ("search", (3,)),
+        ("copy_to", ("jsonl:x",)),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_argument_of_another_type_is_refused_by_name(
+    store: Store, method: str, arguments: Any
+) -> None:
+    with pytest.raises(ConfigError, match=r"(turns|query|target) is a \w+, not"):
+        getattr(store, method)(*arguments)
+
+
+def test_copy_to_a_target_that_is_down_tries_nothing(store: Store, tmp_path: Path) -> None:
+    down = tmp_path / "down"
+    down.write_text("no folder")
+    told: list[object] = []
+    with pytest.raises(StorageError):
+        store.copy_to(Store(f"jsonl://{down}"), told=told.append)
+    assert told == []
 
 
 def test_storage_that_cannot_list_says_so(memory: Any) -> None:
