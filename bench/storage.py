@@ -28,7 +28,7 @@ import attrs
 from _report import Row, Target, arguments, report
 from persist_growth import make_turn
 
-from caw_core.plugins import RecordPlugins
+from caw_core.record_plugins import RecordPlugins
 from caw_core.storage import SessionQuery, TurnRange
 from caw_core.trajectory import SessionInfo, Turn
 

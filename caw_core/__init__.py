@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from caw_core.agent import Agent
+    from caw_core.agent_spec import AgentSpec
     from caw_core.attachments import Attachment
     from caw_core.blocks import (
         Block,
@@ -25,10 +26,17 @@ if TYPE_CHECKING:
         ToolUse,
         UnknownBlock,
     )
+    from caw_core.brief import HistoryParts
     from caw_core.budget import Budget
     from caw_core.deadlines import Deadlines
+    from caw_core.display.choice import get_global_display, set_global_display
+    from caw_core.display.display import Display, DisplayMode
+    from caw_core.display.pausing import display_paused
+    from caw_core.event_log import AgentLogger
+    from caw_core.handoff import Handoff
     from caw_core.health import Health
     from caw_core.hookspecs import hookimpl
+    from caw_core.interactive import InteractiveRequest, InteractiveResult
     from caw_core.mcp import McpServer
     from caw_core.permissions import Decision, PermissionRequest, allow, allow_always, deny
     from caw_core.provider import (
@@ -42,6 +50,12 @@ if TYPE_CHECKING:
         Readiness,
         ResumeRequest,
         StartRequest,
+    )
+    from caw_core.provider_checks import check_providers, check_providers_async
+    from caw_core.provider_order import (
+        get_provider_models,
+        get_provider_order,
+        set_provider_order,
     )
     from caw_core.registry import (
         PluginRegistry,
@@ -61,13 +75,21 @@ if TYPE_CHECKING:
 __all__ = [
     "NATIVE",
     "Agent",
+    "AgentLogger",
+    "AgentSpec",
     "Attachment",
     "Block",
     "Budget",
     "Deadlines",
     "Decision",
+    "Display",
+    "DisplayMode",
+    "Handoff",
     "Health",
+    "HistoryParts",
     "ImageBlock",
+    "InteractiveRequest",
+    "InteractiveResult",
     "McpServer",
     "ModelInfo",
     "ModelTier",
@@ -98,15 +120,24 @@ __all__ = [
     "UsageStats",
     "allow",
     "allow_always",
+    "check_providers",
+    "check_providers_async",
     "default_registry",
     "deny",
+    "display_paused",
+    "get_global_display",
+    "get_provider_models",
+    "get_provider_order",
     "hookimpl",
     "installed_providers",
     "register_provider",
+    "set_global_display",
+    "set_provider_order",
 ]
 
 _HOMES = {
     "agent": ("Agent",),
+    "agent_spec": ("AgentSpec",),
     "attachments": ("Attachment",),
     "blocks": (
         "Block",
@@ -117,9 +148,25 @@ _HOMES = {
         "ToolUse",
         "UnknownBlock",
     ),
+    "brief": ("HistoryParts",),
     "budget": ("Budget",),
     "deadlines": ("Deadlines",),
+    "display.choice": (
+        "get_global_display",
+        "set_global_display",
+    ),
+    "display.display": (
+        "Display",
+        "DisplayMode",
+    ),
+    "display.pausing": ("display_paused",),
+    "event_log": ("AgentLogger",),
+    "handoff": ("Handoff",),
     "health": ("Health",),
+    "interactive": (
+        "InteractiveRequest",
+        "InteractiveResult",
+    ),
     "hookspecs": ("hookimpl",),
     "mcp": ("McpServer",),
     "permissions": (
@@ -129,6 +176,7 @@ _HOMES = {
         "allow_always",
         "deny",
     ),
+    "provider_checks": ("check_providers", "check_providers_async"),
     "provider": (
         "ModelInfo",
         "NATIVE",
@@ -140,6 +188,11 @@ _HOMES = {
         "Readiness",
         "ResumeRequest",
         "StartRequest",
+    ),
+    "provider_order": (
+        "get_provider_models",
+        "get_provider_order",
+        "set_provider_order",
     ),
     "registry": (
         "PluginRegistry",

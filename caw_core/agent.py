@@ -9,18 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from caw_core.chosen_plugins import ChosenPlugins
-from caw_core.errors import ConfigError, NotResumableError, ResumeHandleError
-from caw_core.handles import (
-    ResumeHandle,
-    check_resume_key,
-    is_session_id,
-    looks_like_handle,
-)
+from caw_core.errors import ConfigError
+from caw_core.fallback import Fallback
 from caw_core.health import Health, probe
-from caw_core.opening import SessionOpener
+from caw_core.log_fields import LogFields
 from caw_core.provider import NativeSession, ProviderInfo, Readiness
 from caw_core.redaction import LogGuard
 from caw_core.registry import PluginRegistry, default_registry
+from caw_core.resuming import plugins_of, resumable
 from caw_core.session import Session
 from caw_core.settings import AgentOptions, Settings
 from caw_core.trajectory import Trajectory
@@ -29,11 +25,13 @@ from caw_core.twins import call_in_thread, call_or_discard
 if TYPE_CHECKING:
     import os
 
-    from caw_core.plugins import AgentPlugins
+    from caw_core.interactive import InteractiveResult
+    from caw_core.provider_order import OrderItem
 
 log = logging.getLogger("caw.agent")
 # A library is quiet until its user asks: see docs/reference for the loggers below "caw".
 logging.getLogger("caw").addHandler(LogGuard())
+logging.getLogger("caw").addHandler(LogFields())
 
 
 class Agent:
@@ -42,11 +40,15 @@ class Agent:
     Making one starts nothing. All arguments but the first are keywords.
 
     Args:
-        provider: the provider's name, a sequence of names of which the first that is ready is
-            taken, or None (or ``"auto"``) for the names in ``CAW_PROVIDER``, else the first
-            installed provider that is ready, the local model last.
+        provider: the provider's name, or an order: a sequence of names, or pairs of a name and the
+            model to use there, of which the first that is ready is taken. None (or ``"auto"``) for
+            the order of `caw_core.set_provider_order`, else the names in ``CAW_PROVIDER``, else the
+            first installed provider that is ready, the local model last. If that one cannot be
+            started, is not logged in or is limited before anything was done, a new session goes on
+            with the next one; see docs/how-to/choose-a-provider.md.
         model: the model's name in the provider's words; default ``CAW_MODEL``, else the agent's.
-            A `caw_core.ModelTier` takes the provider's model for that purpose.
+            A `caw_core.ModelTier` takes the provider's model for that purpose. Of several
+            providers, a name is the first one's, and a tier all have.
         reasoning: the effort in the provider's words; default ``CAW_EFFORT``, else the agent's.
         system_prompt: holds on every turn, also after a resume.
         cwd: the folder in which the agent works; default the current one.
@@ -66,6 +68,13 @@ class Agent:
             `caw_core.permissions`; without one the answer is no. It may block.
         tools: the kinds of tools that the agent may have, as an allow-list; default all.
         mcp_servers: servers of further tools, see `caw_core.mcp.McpServer`.
+        stateless_tools: functions that the agent may call, with types and docstrings; needs the
+            distribution ``caw-tools``, see docs/how-to/write-tools-in-python.md.
+        tool_servers: toolkits (`caw_tools.ToolKit`) that it may call: an instance is shared by all
+            sessions, of a class each session gets an instance of its own.
+        subagents: agents that it may call as tools, see `caw_core.AgentSpec`; needs ``caw-tools``.
+        max_subagent_depth: how many levels of subagents there may be below a session; default 3.
+            At the last one, no subagent is offered.
         temperature: sampling temperature, for providers that have it.
         max_tokens: bound on the tokens per answer, for providers that have it.
         max_turns: bound on the model calls in one turn.
@@ -82,6 +91,12 @@ class Agent:
             every event in full.
         strict: raise before anything is started if the provider cannot honour an option; otherwise
             such an option is named in a notice and in `Turn.options`.
+        display: shows sessions on stderr as they go: ``"full"``, ``"short"``, ``"result"``,
+            ``"off"``, a `caw_core.Display`, or an object of your own with the methods of
+            `caw_core.listeners.TurnListener`; default what `caw_core.set_global_display` was
+            given, else what ``CAW_LOG`` says when a session opens, else none.
+        logger: is told a line per event: an object with ``info``, ``warn`` (or ``warning``) and
+            ``error``, or a `logging.Logger`; see `caw_core.event_log.AgentLogger`.
         registry: where to find plugins; default those installed and registered.
 
     Raises:
@@ -90,17 +105,11 @@ class Agent:
 
     def __init__(
         self,
-        provider: str | Sequence[str] | None = None,
+        provider: str | Sequence[OrderItem] | None = None,
         *,
         registry: PluginRegistry | None = None,
         **settings: Unpack[AgentOptions],
     ) -> None:
-        names = [provider] if isinstance(provider, str) else provider
-        if names is not None and not (
-            isinstance(names, Sequence) and names and all(isinstance(name, str) for name in names)
-        ):
-            msg = f"provider is a name, several names or None, not {provider!r}"
-            raise ConfigError(msg)
         if registry is not None and not isinstance(registry, PluginRegistry):
             msg = f"registry is a PluginRegistry, not {type(registry).__name__}"
             raise ConfigError(msg)
@@ -127,10 +136,18 @@ class Agent:
         """The chosen provider's canonical name."""
         return self.provider_info.name
 
+    @property
+    def passed_over(self) -> tuple[str, ...]:
+        """Why those were not taken that might have been before the chosen one; chooses if need be.
+
+        New sessions tell of it in their first turn, too.
+        """
+        return tuple(map(str, self._plugins.choice.passed_over))
+
     def check_ready(self) -> Readiness:
         """Say whether a session could start now; no network, no cost."""
-        given = self._settings.given
-        return self._plugins.chosen.check_ready(given.get("env", {}), self._settings.extra)
+        own = self._plugins.settings_for(self._plugins.chosen).settings
+        return self._plugins.chosen.check_ready(own.given.get("env", {}), own.extra)
 
     # ----------------------------------------------------------------------------- sessions
 
@@ -153,7 +170,7 @@ class Agent:
             SessionBusyError: another process writes a session of that id.
             PersistError: a storage refused; nothing was started.
         """
-        return self._opener(self._plugins.chosen).start(session_id, metadata)
+        return Fallback(self._plugins).start(session_id, metadata)
 
     def resume_session(
         self,
@@ -179,19 +196,10 @@ class Agent:
             ConfigError, PluginError, ProviderError, PersistError: as for `start_session`.
         """
         if isinstance(resume_handle, NativeSession):
-            plugins = self._plugins.of(resume_handle.provider)
-            _check_provider(plugins, resume_handle.provider)
-            return self._opener(plugins).take_over(resume_handle, metadata)
-        handle, session_id = self._read_handle(resume_handle)
-        if handle is None:
-            record = self._stored(session_id)
-            plugins = self._plugins.of(record.provider)
-            key = _stored_key(plugins, record)
-        else:
-            plugins = self._plugins.of(handle.provider)
-            key = handle.resume_key
-            _check_provider(plugins, handle.provider)
-        return self._opener(plugins).resume(session_id, key, metadata)
+            plugins = plugins_of(self._plugins, resume_handle.provider)
+            return self._plugins.opener(plugins).take_over(resume_handle, metadata)
+        found = resumable(self._plugins, self._settings, resume_handle)
+        return self._plugins.opener(found.plugins).resume(found.session_id, found.key, metadata)
 
     def completion(self, prompt: str, *, metadata: Mapping[str, Any] | None = None) -> Trajectory:
         """Open a session, send one message, end the session, and return its record.
@@ -239,6 +247,71 @@ class Agent:
             await session.send_async(prompt)
         return session.trajectory
 
+    # --------------------------------------------------------------------- the agent's own face
+
+    def interactive(
+        self,
+        prompt: str = "",
+        capture_bytes: int = 0,
+        *,
+        select_provider: bool = False,
+        resume: str | NativeSession | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> InteractiveResult:
+        """Hand the terminal to the agent's own user interface until the user leaves it.
+
+        What was said there is then in the record, if there is a storage and the provider can read
+        it; the result's ``resume_handle`` continues the conversation.
+
+        Args:
+            prompt: the first prompt, which the agent sends by itself; ``""`` for none.
+            capture_bytes: how many bytes of what the terminal shows are kept, from its end; 0 for
+                all, up to 16 MiB.
+            select_provider: let the user choose among the installed agents, in a menu, whichever
+                provider this agent has. Who cancels gets a result with exit code 130.
+            resume: the conversation to continue, as for `resume_session`.
+            metadata: added to the record's.
+
+        Raises:
+            NoTerminalError: stdin and stdout are no terminal; nothing was started.
+            NotReadyError: *select_provider*, and no agent that has such an interface is installed.
+            UnsupportedError: the provider's agent has none, or this is Windows.
+            ConfigError, PluginError, ProviderError, SessionBusyError: as for `resume_session`.
+            PersistError: the conversation took place, and a storage did not take its record.
+        """
+        from caw_core.interactive_run import Asked, hold
+        from caw_core.terminal.ending import Ending
+
+        asked = Asked(
+            prompt=prompt,
+            capture_bytes=capture_bytes,
+            select_provider=select_provider,
+            resume=resume,
+            metadata=metadata,
+        )
+        return hold(self._plugins, self._settings, asked, Ending())
+
+    async def interactive_async(
+        self,
+        prompt: str = "",
+        capture_bytes: int = 0,
+        *,
+        select_provider: bool = False,
+        resume: str | NativeSession | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> InteractiveResult:
+        """Do as `interactive`. Cancelling the task ends the agent and gives the terminal back."""
+        from caw_core.interactive_run import Asked, hold_async
+
+        asked = Asked(
+            prompt=prompt,
+            capture_bytes=capture_bytes,
+            select_provider=select_provider,
+            resume=resume,
+            metadata=metadata,
+        )
+        return await hold_async(self._plugins, self._settings, asked)
+
     # ----------------------------------------------------------------------- the agent itself
 
     def check_health(self, *, live: bool = False) -> Health:
@@ -268,10 +341,10 @@ class Agent:
         Raises:
             UnsupportedError: the provider cannot list them.
         """
-        given = self._settings.given
-        folder = Path(cwd).expanduser().absolute() if cwd is not None else given.get("cwd")
-        env = given.get("env", {})
-        return self._plugins.chosen.find_sessions(folder or Path.cwd(), env, self._settings.extra)
+        own = self._plugins.settings_for(self._plugins.chosen).settings
+        folder = Path(cwd).expanduser().absolute() if cwd is not None else own.given.get("cwd")
+        env = own.given.get("env", {})
+        return self._plugins.chosen.find_sessions(folder or Path.cwd(), env, own.extra)
 
     async def find_sessions_async(
         self,
@@ -296,46 +369,3 @@ class Agent:
     async def load_trajectory_async(self, session_id: str) -> Trajectory | None:
         """Do as `load_trajectory`."""
         return await call_in_thread(self.load_trajectory, session_id)
-
-    # ----------------------------------------------------------------------------- the steps
-
-    def _opener(self, plugins: AgentPlugins) -> SessionOpener:
-        return SessionOpener(plugins, self._settings)
-
-    def _read_handle(self, text: object) -> tuple[ResumeHandle | None, str]:
-        if not isinstance(text, str) or not text.strip():
-            problem = "the handle is empty or no text"
-            raise ResumeHandleError(problem)
-        if not looks_like_handle(text):
-            if not is_session_id(text.strip()):
-                problem = "this is neither a handle nor a session id"
-                raise ResumeHandleError(problem)
-            if not self._settings.storage:
-                problem = "a bare session id needs the storage that has the session"
-                raise ResumeHandleError(problem)
-            return None, text.strip()
-        handle = ResumeHandle.decode(text)
-        return handle, handle.session_id
-
-    def _stored(self, session_id: str) -> Trajectory:
-        record = self._plugins.store.load(session_id)
-        if record is None:
-            problem = f"no storage has a session {session_id!r}"
-            raise ResumeHandleError(problem)
-        return record
-
-
-def _check_provider(plugins: AgentPlugins, provider: str) -> None:
-    if not plugins.answers_to(provider):
-        problem = f"it is of provider {provider!r}, this agent is {plugins.info.name!r}"
-        raise ResumeHandleError(problem)
-
-
-def _stored_key(plugins: AgentPlugins, record: Trajectory) -> str:
-    _check_provider(plugins, record.provider)
-    key = plugins.resume_key_from_trajectory(record)
-    if not key:
-        why = "" if record.turns else ": it had no turn yet"
-        msg = f"the record of session {record.session_id!r} holds no resume key{why}"
-        raise NotResumableError(msg, provider=record.provider, session_id=record.session_id)
-    return check_resume_key(key)

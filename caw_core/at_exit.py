@@ -14,14 +14,17 @@ SESSIONS = 0
 PROGRAMS = 1
 """Then the programs are, whatever was left of them."""
 
-_steps: dict[int, list[Callable[[], object]]] = {SESSIONS: [], PROGRAMS: []}
+DISPLAYS = 2
+"""Last, what moves on the terminal is taken away."""
+
+_steps: dict[int, list[Callable[[], object]]] = {SESSIONS: [], PROGRAMS: [], DISPLAYS: []}
 
 
 def at_exit(step: int, call: Callable[[], object]) -> None:
     """Have something done at the exit.
 
     Args:
-        step: `SESSIONS` or `PROGRAMS`.
+        step: `SESSIONS`, `PROGRAMS` or `DISPLAYS`.
         call: what; it is never forgotten, so register once what looks after many.
     """
     _steps[step].append(call)

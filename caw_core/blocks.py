@@ -7,9 +7,12 @@ how they came to be (`caw_core.fold` does).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
 import attrs
+
+if TYPE_CHECKING:
+    from caw_core.trajectory import Trajectory
 
 JSON: TypeAlias = Any
 """A value that `json.dumps` accepts: None, bool, int, float, str, list or dict of these."""
@@ -67,6 +70,8 @@ class ToolUse(Block):
         content: the result's parts as the agent sent them, where it sends parts (MCP content
             blocks, images, structured results); ``output`` is then the text among them.
         duration_ms: how long the agent says the call took, in milliseconds.
+        subagent_trajectory: for a call of a subagent that caw runs (`caw_core.AgentSpec`), that
+            one's own record; what it used is no part of the turn's ``usage``.
     """
 
     tag: ClassVar[str] = "tool_use"
@@ -78,6 +83,7 @@ class ToolUse(Block):
     status: ToolStatus = "completed"
     content: tuple[JSON, ...] = ()
     duration_ms: int | None = None
+    subagent_trajectory: Trajectory | None = None
     extra: Mapping[str, JSON] = frozen_extra()
 
 

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 class Budget:
     """A bound on what a session uses, from its first turn in this process on.
 
-    It is looked at before each turn and whenever the agent reports what a model call used, so it
-    can be passed by one call. A bound in money needs an agent that reports cost, or a plugin that
-    computes it (caw-prices): with an unknown cost the turn is ended too, since nothing else would
-    keep the promise.
+    What its subagents use counts, too. It is looked at before each turn and whenever an agent
+    reports what a model call used, so it can be passed by one call. A bound in money needs an agent
+    that reports cost, or a plugin that computes it (caw-prices): with an unknown cost the turn is
+    ended too, since nothing else would keep the promise.
 
     Attributes:
         tokens: tokens of all kinds, cached ones included; None for no bound.

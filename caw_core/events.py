@@ -17,6 +17,8 @@ from caw_core.blocks import JSON, frozen_extra
 from caw_core.trajectory import ErrorInfo, PlanEntry, StopReason, TurnStatus
 from caw_core.usage import UsageStats
 
+ChangeCause = Literal["not_ready", "cannot_start", "not_logged_in", "limited", "handoff"]
+
 
 @attrs.frozen(kw_only=True)
 class Event:
@@ -261,6 +263,25 @@ class Steered(Event):
 
 
 @attrs.frozen(kw_only=True)
+class SubagentEvent(Event):
+    """Something happened in a subagent that a tool call of this turn runs; made by the core.
+
+    Attributes:
+        name: the subagent's, as its `caw_core.AgentSpec` has it.
+        session_id: which one of that name; each call has a session of its own.
+        call_id: the tool call that runs it, where the agent says which; ``""`` elsewhere.
+        event: what happened there, a `SubagentEvent` again for a subagent of its own.
+    """
+
+    tag: ClassVar[str] = "subagent_event"
+    name: str
+    session_id: str
+    event: Event
+    call_id: str = ""
+    extra: Mapping[str, JSON] = frozen_extra()
+
+
+@attrs.frozen(kw_only=True)
 class StructuredDone(Event):
     """The agent's answer in the form that `caw_core.provider.Prompt.output_schema` asked for."""
 
@@ -283,6 +304,26 @@ class Waiting(Event):
     reason: str
     seconds: float
     until: str
+    extra: Mapping[str, JSON] = frozen_extra()
+
+
+@attrs.frozen(kw_only=True)
+class ProviderChanged(Event):
+    """The session goes on with another provider than was wanted first; made by the core.
+
+    Attributes:
+        from_provider: who was wanted, or had the conversation before.
+        to_provider: who has it now.
+        cause: ``not_ready``, ``cannot_start``, ``not_logged_in`` or ``limited`` where the next one
+            of an order was taken before anything was done; ``handoff`` after `Session.handoff`.
+        reason: the same in words.
+    """
+
+    tag: ClassVar[str] = "provider_changed"
+    from_provider: str
+    to_provider: str
+    cause: ChangeCause
+    reason: str = ""
     extra: Mapping[str, JSON] = frozen_extra()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import attrs
 
@@ -13,6 +13,7 @@ from caw_core.events import (
     Event,
     ImageDone,
     PlanUpdated,
+    ProviderChanged,
     RawOutput,
     Steered,
     StructuredDone,
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
 
     from caw_core.redaction import Redactor
     from caw_core.trajectory import TurnOrigin
+
+PROVIDER_CHANGES: Final = "provider_changes"
+"""In a turn's ``extra``: a list of what its `caw_core.events.ProviderChanged` events said."""
 
 
 class TurnFold:
@@ -90,6 +94,7 @@ class TurnFold:
         self._plan: tuple[PlanEntry, ...] = ()
         self._structured: JSON = None
         self._raw: list[str] = []
+        self._changes: list[JSON] = []
         self._end: TurnEnded | None = None
         self._handlers: dict[type[Event], Callable[..., Piece | None]] = {
             TextDelta: self._text_delta,
@@ -102,6 +107,7 @@ class TurnFold:
             ToolOutput: self._tool_output,
             ToolFinished: self._tool_finished,
             PlanUpdated: self._plan_updated,
+            ProviderChanged: self._provider_changed,
             UsageReported: self._usage_reported,
             Steered: self._steered,
             StructuredDone: self._structured_done,
@@ -121,6 +127,10 @@ class TurnFold:
     def renumber(self, index: int) -> None:
         """Give the turn another place in the session."""
         self._head = attrs.evolve(self._head, index=index)
+
+    def treat(self, options: Sequence[ResolvedOption]) -> None:
+        """Say how another provider treats the caller's options."""
+        self._head = attrs.evolve(self._head, options=tuple(options))
 
     @property
     def blocks_so_far(self) -> int:
@@ -143,7 +153,10 @@ class TurnFold:
             model=self._model,
             plan=self._plan,
             structured=self._structured,
-            extra=self._kept.mark if self._kept is not None else {},
+            extra={
+                **(self._kept.mark if self._kept is not None else {}),
+                **({PROVIDER_CHANGES: list(self._changes)} if self._changes else {}),
+            },
             raw_output=tuple(self._raw),
         )
 
@@ -218,6 +231,17 @@ class TurnFold:
 
     def _plan_updated(self, event: PlanUpdated) -> None:
         self._plan = event.entries
+
+    def _provider_changed(self, event: ProviderChanged) -> None:
+        self._changes.append(
+            {
+                "from_provider": event.from_provider,
+                "to_provider": event.to_provider,
+                "cause": event.cause,
+                "reason": event.reason,
+                **event.extra,
+            }
+        )
 
     def _usage_reported(self, event: UsageReported) -> None:
         self._usage.add(event.usage, cost_follows=event.cost_follows)

@@ -22,6 +22,16 @@ def user_data_dir() -> Path:
     return Path(platformdirs.user_data_dir("caw", appauthor=False))
 
 
+def user_config_dir() -> Path:
+    """Return the folder for the user's settings: ``$CAW_HOME``, else the platform's."""
+    home = caw_home()
+    if home is not None:
+        return home
+    import platformdirs
+
+    return Path(platformdirs.user_config_dir("caw", appauthor=False))
+
+
 def user_cache_dir() -> Path:
     """Return the folder for what can be fetched again: ``$CAW_HOME/cache``, else the platform's."""
     home = caw_home()

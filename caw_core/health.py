@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import attrs
 
-from caw_core.errors import CawError
+from caw_core.errors import CawError, LimitError
 
 if TYPE_CHECKING:
     from caw_core.agent import Agent
@@ -38,6 +40,26 @@ class Health:
     def ok(self) -> bool:
         """Whether nothing speaks against using it."""
         return self.readiness.ready and self.error is None
+
+    @property
+    def rate_limited(self) -> bool | None:
+        """Whether the service refuses for now; None if it was not asked or failed otherwise."""
+        if isinstance(self.error, LimitError):
+            return True
+        return False if self.turn is not None else None
+
+    @property
+    def resets_at(self) -> datetime | None:
+        """When the limit ends, where the service said so."""
+        return self.error.resets_at if isinstance(self.error, LimitError) else None
+
+    @property
+    def wait_minutes(self) -> int | None:
+        """How many minutes from now until then, rounded up; None where that is not known."""
+        if self.resets_at is None:
+            return None
+        seconds = (self.resets_at - datetime.now(UTC)).total_seconds()
+        return max(0, math.ceil(seconds / 60))
 
 
 def probe(agent: Agent, readiness: Readiness) -> Health:

@@ -10,8 +10,8 @@ these names. Every plugin states ``caw_api = "1.0"``.
 * A **storage** is found in ``caw.storages`` (name: the URL's scheme; value: a function that takes
   the URL and returns the plugin). It implements `persist_turn` and `load_trajectory`, and more.
 * An **observer** is found in ``caw.plugins``. It wraps any hook (``@hookimpl(wrapper=True)``),
-  listens to `persist_turn` and `persist_session` after the storages, or answers `price_usage`,
-  which is asked of observers alone. It answers for nobody else.
+  listens to `persist_turn` and `persist_session` after the storages, or answers what is asked of
+  observers alone: `price_usage`, `check_tools`, `serve_tools`. It answers for nobody else.
 
 Each agent has a plugin manager of its own that holds exactly one provider, its storages and the
 observers. So no hook is ever broadcast to several providers, and a provider need not ask whether
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from caw_core.credentials import ContainerCredentials
     from caw_core.interactive import InteractiveRequest, InteractiveResult
     from caw_core.provider import (
         NativeSession,
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
         SessionQuery,
         TurnRange,
     )
+    from caw_core.tool_serving import GivenTools, ServedTools, ToolScope
     from caw_core.trajectory import SessionInfo, Trajectory, Turn
     from caw_core.usage import Price, UsageStats
 
@@ -104,9 +106,15 @@ class ProviderSpecs:
     def start_interactive(self, request: InteractiveRequest) -> InteractiveResult:
         """Hand the terminal to the agent's own user interface and return when the user leaves it.
 
+        `caw_core.terminal.handover.hand_over` does that for an agent that is a program. What the
+        agent asks its user (login, trust) is never answered here. The core then reads what was
+        said with `find_sessions` and `read_session`, where the provider has them.
+
         :param request: the first prompt and the options.
         :return: the exit code and what is needed to continue from Python. Without this hook the
             caller gets an `UnsupportedError`.
+        :raises NoTerminalError: stdin and stdout are no terminal; nothing was started.
+        :raises NotResumableError: the conversation to continue is gone.
         """
 
     @hookspec(firstresult=True)
@@ -134,6 +142,23 @@ class ProviderSpecs:
         :param options: this provider's own options, as in `StartRequest`.
         :return: a `caw_core.provider.Readiness`; `caw_core.readiness.program_readiness` makes it
             for an agent that is a program. A provider without this hook counts as ready.
+        """
+
+    @hookspec(firstresult=True)
+    def container_credentials(
+        self,
+        env: Mapping[str, str | None],
+    ) -> ContainerCredentials | None:
+        """Say what a container needs so that the agent in it is logged in as on this machine.
+
+        Called by `caw_core.credentials` and ``caw auth``. Name where logins lie, whether they are
+        there or not. Reads a login at most for when it runs out, and returns nothing of it: the
+        core mounts the files as they are. No network, no program.
+
+        :param env: the agent's changes to the environment, as in `StartRequest`; it may move the
+            places where logins lie.
+        :return: a `caw_core.credentials.ContainerCredentials`; None, as without this hook, if there
+            is nothing that a container could be given.
         """
 
     @hookspec(firstresult=True)
@@ -335,4 +360,35 @@ class ObserverSpecs:
         :param usage: what the report says; see `caw_core.UsageStats` for what counts what.
         :return: a `caw_core.usage.Price`; None for a model that is not in the table. Never guess.
         :raises Exception: anything; it is logged once, and the cost stays unknown.
+        """
+
+    @hookspec(firstresult=True)
+    def check_tools(self, tools: GivenTools) -> bool | None:
+        """Say whether these tools can be served, before anything is started.
+
+        Called once as a `caw_core.Agent` that has some is made (``stateless_tools``,
+        ``tool_servers``, ``subagents``). Starts nothing and calls none of them.
+
+        :param tools: what the caller gave.
+        :return: True if `serve_tools` of this plugin will serve them; None to leave them to others.
+            Where nobody says True, the caller gets a `ConfigError`.
+        :raises ConfigError: one of them is badly defined; say which.
+        """
+
+    @hookspec(firstresult=True)
+    def serve_tools(self, tools: GivenTools, scope: ToolScope) -> ServedTools | None:
+        """Let a session's agent call tools in Python, through servers in the agents' own protocol.
+
+        Called once for each session of an agent that has such tools, in the thread that opens it,
+        before the provider is asked: started, resumed, forked, taken over and interactive ones.
+        The servers are added to ``StartRequest.mcp_servers``. So they must be ready when this
+        returns, reachable for a program on this machine, and closed to every other program and
+        user: what opens them belongs into ``McpServer.headers`` or ``env``, which no provider
+        writes to argv, logs or records.
+
+        :param tools: what the caller gave; as `check_tools` saw it.
+        :param scope: the session.
+        :return: a `caw_core.tool_serving.ServedTools`, which the core closes when the session has
+            ended or could not be opened; None to leave it to others.
+        :raises ConfigError: one of them is badly defined.
         """

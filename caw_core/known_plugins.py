@@ -28,6 +28,6 @@ KNOWN_DISTRIBUTIONS: Final[Mapping[str, Mapping[str, str]]] = {
         "sqlite": "caw-storage-sqlite",
         "ttl": "caw-storage-wrappers",
     },
-    "observer": {"prices": "caw-prices"},
+    "observer": {"prices": "caw-prices", "tools": "caw-tools"},
 }
 """Kind and name of each plugin that caw's own distributions offer."""

@@ -10,14 +10,8 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from caw_core.chores import Chores
-from caw_core.events import (
-    Event,
-    RawOutput,
-    TextDelta,
-    ThinkingDelta,
-    ToolArguments,
-    ToolOutput,
-)
+from caw_core.events import Event, RawOutput
+from caw_core.growing import goes_on, piece_of, with_piece
 from caw_core.sizes import size_of
 from caw_core.storage import LiveEvent
 
@@ -44,14 +38,6 @@ LARGEST: Final = 1 << 20
 
 LONGEST_TEXT: Final = 64 * 1024
 """How long a text grows before its next piece is an event of its own, in characters."""
-
-_GROWING: Final[dict[type[Event], tuple[str, str]]] = {
-    TextDelta: ("text", "block_id"),
-    ThinkingDelta: ("text", "block_id"),
-    ToolArguments: ("delta", "call_id"),
-    ToolOutput: ("delta", "call_id"),
-}
-"""Events that are pieces of a text: the member that grows, and the one that says of what."""
 
 _publishing = Chores("caw-live-events")
 
@@ -113,18 +99,17 @@ class LiveEvents:
     def _join(self, turn: int, event: Event) -> bool:
         """Put *event* to the text that waits last, if it goes on with that."""
         last = self._waiting[-1] if self._waiting else None
-        if last is None or last.turn != turn or not _continues(last.event, event):
+        if last is None or last.turn != turn or not goes_on(last.event, event):
             return False
-        name, _ = _GROWING[type(event)]
-        text, more = getattr(last.event, name), getattr(event, name)
+        text, more = piece_of(last.event) or "", piece_of(event) or ""
         if len(text) + len(more) <= LONGEST_TEXT:
-            self._waiting[-1] = _with(last, name, text + more)
+            self._waiting[-1] = _with(last, text + more)
             self._size += len(more)
             return True
         end = self._redactor.certain_length(text)
-        self._waiting[-1] = _with(last, name, text[:end])
+        self._waiting[-1] = _with(last, text[:end])
         self._size -= len(text) - end
-        self._append(attrs.evolve(event, **{name: text[end:] + more}))
+        self._append(with_piece(event, text[end:] + more))
         return True
 
     def _append(self, event: Event) -> None:
@@ -158,25 +143,17 @@ class LiveEvents:
 
     def _parted(self, last: LiveEvent) -> list[LiveEvent]:
         """Return what of the last event may go; the rest goes on waiting."""
-        names = _GROWING.get(type(last.event))
-        text = getattr(last.event, names[0]) if names else ""
+        text = piece_of(last.event) or ""
         end = self._redactor.certain_length(text)
-        if names is None or end == len(text):
+        if end == len(text):
             return [last]
         if not end:
             self._waiting.append(last)
             self._size += size_of(last.event)
             return []
-        self._append(_with(last, names[0], text[end:]).event)
-        return [_with(last, names[0], text[:end])]
+        self._append(with_piece(last.event, text[end:]))
+        return [_with(last, text[:end])]
 
 
-def _continues(before: Event, event: Event) -> bool:
-    names = _GROWING.get(type(event))
-    if names is None or type(before) is not type(event):
-        return False
-    return bool(getattr(before, names[1]) == getattr(event, names[1]))
-
-
-def _with(live: LiveEvent, name: str, text: str) -> LiveEvent:
-    return attrs.evolve(live, event=attrs.evolve(live.event, **{name: text}))
+def _with(live: LiveEvent, text: str) -> LiveEvent:
+    return attrs.evolve(live, event=with_piece(live.event, text))

@@ -44,6 +44,21 @@ def _check_pairs(self: object, attribute: attrs.Attribute[Any], pairs: object) -
     _check_texts(self, attribute, (*pairs, *pairs.values()))
 
 
+def _check_flag(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if not isinstance(value, bool):
+        msg = f"an MCP server's {attribute.name} is True or False, not {value!r}"
+        raise ConfigError(msg)
+
+
+def _check_seconds(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if value is None:
+        return
+    # Written so that NaN, which is neither above nor below, does not fit.
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+        msg = f"an MCP server's {attribute.name} is a number above 0, not {value!r}"
+        raise ConfigError(msg)
+
+
 @attrs.frozen(kw_only=True)
 class McpServer:
     """A server of tools, given to the agent for a session.
@@ -59,6 +74,9 @@ class McpServer:
         env: its additional environment.
         url: the address, for a server on HTTP.
         headers: sent with each request.
+        trusted: its tools are used without asking for permission, under ``read-only`` too: they
+            are your own, and you know what they do.
+        call_seconds: how long a call of its tools may take; None for what the agent allows.
     """
 
     name: str = attrs.field(validator=_check_text)
@@ -71,6 +89,9 @@ class McpServer:
     headers: Mapping[str, str] = attrs.field(
         factory=dict, repr=lambda names: repr(sorted(names)), validator=_check_pairs
     )
+
+    trusted: bool = attrs.field(default=False, validator=_check_flag)
+    call_seconds: float | None = attrs.field(default=None, validator=_check_seconds)
 
     def __attrs_post_init__(self) -> None:
         """Refuse what no agent could use."""

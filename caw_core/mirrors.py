@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Final
 from caw_core.chores import Chores
 
 if TYPE_CHECKING:
-    from caw_core.plugins import AgentPlugins, Sink
+    from caw_core.plugins import AgentPlugins
+    from caw_core.record_plugins import Sink
     from caw_core.trajectory import SessionInfo, Turn
 
 log = logging.getLogger("caw.storage")

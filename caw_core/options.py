@@ -38,6 +38,15 @@ def unknown_option(names: Iterable[str], known: Iterable[str], *, of: str) -> Co
     return ConfigError(f"{of} has no option {', '.join(said)}; it has: {listing}")
 
 
+def without_effect(provider: str, options: Iterable[ResolvedOption]) -> list[str]:
+    """Return a sentence for each option that *provider* does not honour."""
+    return [
+        f"{option.name} has no effect with {provider}: {option.how}"
+        for option in options
+        if option.support == "unsupported"
+    ]
+
+
 def resolve_options(
     info: ProviderInfo,
     given: Mapping[str, Any],

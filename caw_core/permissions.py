@@ -31,6 +31,8 @@ class PermissionRequest:
         reason: why the agent asks, in its own words, where it says so.
         call_id: the tool call that waits for the answer, ``""`` if the agent does not say.
         can_always: whether the agent understands "allow always".
+        asked_by: the name of the subagent that asks, with ``/`` behind its own parent's where that
+            is one, too; ``""`` for the session's own agent.
     """
 
     request_id: str
@@ -40,6 +42,7 @@ class PermissionRequest:
     reason: str = ""
     call_id: str = ""
     can_always: bool = False
+    asked_by: str = ""
 
 
 @attrs.frozen(kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
@@ -133,6 +134,9 @@ class Readiness:
         tested: whether ``version`` is in it; None if that is not known.
         credentials: what was seen of credentials, e.g. ``"OPENAI_API_KEY"`` or ``"auth.json"``;
             never a value.
+        credentials_path: the file that holds them, where it is one.
+        credentials_expire_at: when the login runs out unless the agent renews it, which most do by
+            themselves when they next run; None if it does not, or cannot be seen.
     """
 
     ready: bool
@@ -143,6 +147,14 @@ class Readiness:
     tested_versions: str = ""
     tested: bool | None = None
     credentials: str = ""
+    credentials_path: str = ""
+    credentials_expire_at: datetime | None = None
+
+    @property
+    def credentials_expired(self) -> bool | None:
+        """Whether the login has run out, if it is not renewed; None if that is not known."""
+        moment = self.credentials_expire_at
+        return None if moment is None else moment <= datetime.now(UTC)
 
 
 @attrs.frozen(kw_only=True)
@@ -158,10 +170,17 @@ class ProviderInfo:
             ``tool_output`` (while the tool runs), ``plans``, ``file_changes``, ``agent_turns``
             (it tells of turns that the agent begins by itself);
             ``record_resume``: it resumes from the record alone, whatever the key; ``restart``: its
-            sessions start a program that has ended again by themselves, with the next prompt.
+            sessions start a program that has ended again by themselves, with the next prompt;
+            ``import_history``: a new session can begin with `StartRequest.history`.
+        history: what its model sees of a history that it is given so, or of a record that it
+            resumes from, besides prompts and answers: some of ``tool_calls``, ``thinking`` and
+            ``images``.
         options: support for the options of `caw_core.Agent`, by name; one not named is unsupported.
         extra_options: options of this provider alone (``Agent(options={…})``), name to description.
-        tiers: the model for each `caw_core.tools.ModelTier`, by its value.
+        tiers: the model for each `caw_core.tools.ModelTier`, by its value, unless the user has set
+            another one; see `caw_core.model_config`.
+        tier_variables: for a tier, the variable of the agent's own that names a model for that
+            purpose, such as ``{"strongest": "ANTHROPIC_MODEL"}``; if set, it counts before `tiers`.
         program: the program that it drives, ``""`` for none.
         install_hint: how to get that program.
         auto: whether ``Agent()`` without a provider may take it: ``agent`` yes, in the order of
@@ -174,6 +193,8 @@ class ProviderInfo:
     options: Mapping[str, OptionSupport] = attrs.field(factory=dict)
     extra_options: Mapping[str, str] = attrs.field(factory=dict)
     tiers: Mapping[str, str] = attrs.field(factory=dict)
+    tier_variables: Mapping[str, str] = attrs.field(factory=dict)
+    history: frozenset[str] = frozenset()
     program: str = ""
     install_hint: str = ""
     auto: Literal["agent", "fallback", "never"] = "agent"
@@ -202,6 +223,9 @@ class StartRequest:
         max_turns: bound on the model calls in one turn; None for the agent's own.
         permission_desk: where requests for permission are brought; never widens ``permissions``.
         agent_turns: where a turn is announced that the agent begins by itself.
+        history: the conversation that a new session begins with, which may be another provider's;
+            None but for a provider with the capability ``import_history``. Each of its tool calls
+            has a result.
     """
 
     session_id: str
@@ -226,6 +250,7 @@ class StartRequest:
         eq=False,
     )
     agent_turns: AgentTurns = attrs.field(factory=AgentTurns, repr=False, eq=False)
+    history: Trajectory | None = attrs.field(default=None, repr=False)
 
 
 @attrs.frozen(kw_only=True)

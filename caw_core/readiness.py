@@ -4,14 +4,33 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import attrs
+
 from caw_core.errors import ProgramNotFoundError
 from caw_core.process.environment import child_environment
 from caw_core.provider import Readiness
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from datetime import datetime
 
     from caw_core.programs import AgentProgram, ProgramVersions
+
+
+@attrs.frozen(kw_only=True)
+class SeenCredentials:
+    """What can be seen of credentials without using them.
+
+    Attributes:
+        seen: what was seen, e.g. ``"OPENAI_API_KEY"`` or ``"auth.json"``, never a value; ``""`` for
+            nothing.
+        path: the file that holds them, where it is one.
+        expire_at: when the login runs out unless the agent renews it; None if that is not known.
+    """
+
+    seen: str
+    path: str = ""
+    expire_at: datetime | None = None
 
 
 def program_readiness(
@@ -20,7 +39,7 @@ def program_readiness(
     env: Mapping[str, str | None],
     options: Mapping[str, Any],
     *,
-    credentials: Callable[[Mapping[str, str]], str],
+    credentials: Callable[[Mapping[str, str]], str | SeenCredentials],
     login_hint: str,
 ) -> Readiness:
     """Answer `caw_core.hookspecs.ProviderSpecs.check_ready`: look for the program and credentials.
@@ -34,7 +53,7 @@ def program_readiness(
         env: as the hook has it.
         options: as the hook has them.
         credentials: given the whole environment, says where credentials were seen, or ``""``;
-            never a value.
+            never a value. A `SeenCredentials` says more.
         login_hint: what to do where none were seen.
 
     Raises:
@@ -50,7 +69,9 @@ def program_readiness(
             hint=program.install_hint,
             tested_versions=program.tested,
         )
-    version, seen = versions.of(path), credentials(whole)
+    version, answer = versions.of(path), credentials(whole)
+    found = SeenCredentials(seen=answer) if isinstance(answer, str) else answer
+    seen = found.seen
     if version:
         detail = f"{program.name} {version}, {seen or 'no credentials seen'}"
     else:
@@ -64,4 +85,6 @@ def program_readiness(
         tested_versions=program.tested,
         tested=program.is_tested(version) if version else None,
         credentials=seen,
+        credentials_path=found.path,
+        credentials_expire_at=found.expire_at,
     )

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from caw_core.blocks import Block
-    from caw_core.plugins import AgentPlugins, Sink
+    from caw_core.plugins import AgentPlugins
+    from caw_core.record_plugins import Sink
     from caw_core.redaction import Redactor
     from caw_core.trajectory import SessionInfo, Turn
 

@@ -78,6 +78,9 @@ _ALWAYS: Mapping[type, frozenset[str]] = {
 }
 """Members that are written even where they are empty."""
 
+_BY_HAND = frozenset({"extra", "raw_output", "subagent_trajectory"})
+"""Members that are not written and read like the others."""
+
 _USUAL: Mapping[type, frozenset[str]] = {Turn: frozenset({"origin"})}
 """Members that are left out at their default, though it is not empty."""
 
@@ -85,8 +88,8 @@ _USUAL: Mapping[type, frozenset[str]] = {Turn: frozenset({"origin"})}
 def trajectory_to_dict(trajectory: Trajectory) -> _Document:
     """Return the document of *trajectory*: its head, its turns, and what older readers look for.
 
-    ``agent``, ``usage``, ``total_usage`` (with what the trajectories of subagents used, where an
-    older record holds any) and ``duration_ms`` repeat what stands elsewhere in the document.
+    ``agent``, ``usage``, ``total_usage`` (with what subagents used) and ``duration_ms`` repeat what
+    stands elsewhere in the document.
     Members stand in the order in which the existing wrapper's ``faststats.py`` looks for them: the
     head within the first 4 KiB, totals after the turns.
     """
@@ -102,7 +105,7 @@ def trajectory_to_dict(trajectory: Trajectory) -> _Document:
         **json_copy(limits),
         "turns": [turn_to_dict(turn) for turn in trajectory.turns],
         "usage": usage_to_dict(trajectory.usage),
-        "total_usage": usage_to_dict(_usage_with_subagents(trajectory)),
+        "total_usage": usage_to_dict(trajectory.total_usage),
         "duration_ms": trajectory.duration_ms,
         "metadata": metadata,
         **unknown,
@@ -178,21 +181,6 @@ def _same(value: JSON, default: JSON) -> bool:
     return type(value) is type(default) and bool(value == default)
 
 
-def _usage_with_subagents(trajectory: Trajectory) -> UsageStats:
-    total = trajectory.usage
-    for turn in trajectory.turns:
-        for call in turn.tool_calls:
-            if "subagent_trajectory" not in call.extra:
-                continue
-            try:
-                nested = trajectory_from_dict(call.extra["subagent_trajectory"])
-            except TrajectoryError:
-                # It is somebody else's document; a total is no reason to refuse to write ours.
-                continue
-            total += _usage_with_subagents(nested)
-    return total
-
-
 # ------------------------------------------------------------------------------------ the converter
 
 
@@ -238,6 +226,8 @@ def _converter() -> Converter:
 @functools.cache
 def _build() -> Converter:
     converter = strict_converter()
+    # A block knows the trajectories' type by name only: its module is below theirs.
+    attrs.resolve_types(ToolUse, localns={"Trajectory": Trajectory})
     for cls in (ErrorInfo, ResolvedOption, PlanEntry, usage.UsageStats):
         _register(converter, cls)
     _register_tagged(converter, Block, UnknownBlock, blocks)
@@ -250,7 +240,7 @@ def _build() -> Converter:
 
 def _register(converter: Converter, cls: type) -> tuple[Writer, Reader]:
     always = _ALWAYS.get(cls, frozenset())
-    fields = [field for field in attrs.fields(cls) if field.name not in ("extra", "raw_output")]
+    fields = [field for field in attrs.fields(cls) if field.name not in _BY_HAND]
     known = frozenset(field.name for field in fields)
     hidden: dict[str, Any] = {
         field.name: override(omit=True) for field in attrs.fields(cls) if field not in fields
@@ -287,13 +277,36 @@ def _register(converter: Converter, cls: type) -> tuple[Writer, Reader]:
     return to_dict, from_dict
 
 
+def _register_tool_use(converter: Converter, cls: type) -> tuple[Writer, Reader]:
+    """Do as `_register`; a subagent's trajectory is a whole document in the call's."""
+    write, read = _register(converter, cls)
+
+    def to_dict(use: Any) -> _Document:
+        document = write(use)
+        if use.subagent_trajectory is not None:
+            document["subagent_trajectory"] = trajectory_to_dict(use.subagent_trajectory)
+        return document
+
+    def from_dict(data: object, _: object) -> Any:
+        document = object_of(data)
+        if "subagent_trajectory" not in document:
+            return read(document, None)
+        try:
+            nested = trajectory_from_dict(document["subagent_trajectory"])
+        except TrajectoryError:
+            # It is somebody else's; like everything that is not understood, it goes to ``extra``.
+            return read(document, None)
+        rest = {key: value for key, value in document.items() if key != "subagent_trajectory"}
+        return attrs.evolve(read(rest, None), subagent_trajectory=nested)
+
+    converter.register_unstructure_hook(cls, to_dict)
+    converter.register_structure_hook(cls, from_dict)
+    return to_dict, from_dict
+
+
 def _register_tagged(converter: Converter, base: type, unknown: type, module: object) -> None:
     writers: dict[type, Writer] = {unknown: lambda value: cast("_Document", json_copy(value.raw))}
     readers: dict[str, Reader] = {}
-    for cls in vars(module).values():
-        if isinstance(cls, type) and issubclass(cls, base) and cls not in (base, unknown):
-            # Each concrete one has a tag.
-            writers[cls], readers[cls.tag] = _register(converter, cls)  # type: ignore[attr-defined]
 
     def to_dict(value: Any) -> _Document:
         write = writers.get(type(value))
@@ -309,6 +322,12 @@ def _register_tagged(converter: Converter, base: type, unknown: type, module: ob
     converter.register_unstructure_hook(unknown, writers[unknown])
     converter.register_unstructure_hook_func(lambda cls: cls is base, to_dict)
     converter.register_structure_hook_func(lambda cls: cls is base, from_dict)
+    # Last: members of some of these are of the base, too.
+    for cls in vars(module).values():
+        if isinstance(cls, type) and issubclass(cls, base) and cls not in (base, unknown):
+            # Each concrete one has a tag.
+            register = _register_tool_use if cls is ToolUse else _register
+            writers[cls], readers[cls.tag] = register(converter, cls)  # type: ignore[attr-defined]
 
 
 def _is_empty(default: Any) -> bool:

@@ -6,13 +6,15 @@ import functools
 import logging
 import sys
 import threading
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import attrs
 
+from caw_core.brief import BRIEF_CHARACTERS
 from caw_core.errors import ConfigError
+from caw_core.handoff import Handoff, Wish, hand_over
 from caw_core.session_record import SessionRecord
-from caw_core.settings import check_model, check_reasoning, tier_model
+from caw_core.settings import check_model, check_reasoning
 from caw_core.steering import SteerReceipt
 from caw_core.stream import TurnStream, wait_for, wait_for_async
 from caw_core.tools import ModelTier
@@ -207,6 +209,85 @@ class Session(SessionRecord):
         fork = functools.partial(self.fork, session_id=session_id, metadata=metadata)
         return await call_or_discard(fork, Session.end)
 
+    def handoff(
+        self,
+        provider: str,
+        *,
+        model: str | ModelTier | None = None,
+        how: Literal["auto", "native", "replay", "brief"] = "auto",
+        options: Mapping[str, Any] | None = None,
+        session_id: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        end: bool = True,
+        max_characters: int = BRIEF_CHARACTERS,
+    ) -> Handoff:
+        """Carry this conversation on to another provider, in a session of its own.
+
+        Waits for a running turn. The new session's record begins with the turns of this one, and
+        says in ``forked_from`` and ``extra["handoff"]`` where they come from. Nothing is spent
+        until its first turn.
+
+        Args:
+            provider: who takes it over.
+            model: its model there, by name or tier; default as `caw_core.set_provider_order` or the
+                agent says for it, else its own.
+            how: ``native``: it puts the history into its agent's own conversation; ``replay``: it
+                sends it with each prompt; ``brief``: it goes in front of the next prompt as a text;
+                ``auto``: the first of these that the provider knows.
+            options: options of that provider alone.
+            session_id: the new session's id; default a UUID.
+            metadata: added to this session's.
+            end: end this session, whose agent is then closed. It can be resumed all the same.
+            max_characters: how long a brief may be; the oldest turns are cut first.
+
+        Returns:
+            The new session, the way, and what its agent's model is told of the history and what
+            not.
+
+        Raises:
+            UnsupportedError: the provider does not take a history that way.
+            SessionStateError: this session has ended.
+            As `caw_core.Agent.start_session` does; this session is then as it was.
+        """
+        wish = Wish(
+            provider=provider,
+            model=model,
+            how=how,
+            options=options,
+            session_id=session_id,
+            metadata=metadata,
+            end=end,
+            max_characters=max_characters,
+        )
+        with self._core.between_turns():
+            return hand_over(self._core, wish)
+
+    async def handoff_async(
+        self,
+        provider: str,
+        *,
+        model: str | ModelTier | None = None,
+        how: Literal["auto", "native", "replay", "brief"] = "auto",
+        options: Mapping[str, Any] | None = None,
+        session_id: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        end: bool = True,
+        max_characters: int = BRIEF_CHARACTERS,
+    ) -> Handoff:
+        """Do as `handoff`."""
+        handoff = functools.partial(
+            self.handoff,
+            provider,
+            model=model,
+            how=how,
+            options=options,
+            session_id=session_id,
+            metadata=metadata,
+            end=end,
+            max_characters=max_characters,
+        )
+        return await call_or_discard(handoff, lambda done: done.session.end())
+
     def models(self) -> list[ModelInfo]:
         """Return the models that the agent offers; no tokens are spent.
 
@@ -229,19 +310,22 @@ class Session(SessionRecord):
 
         Raises:
             ConfigError: one of them is no text, or empty; nothing was changed.
-            UnsupportedError: the agent cannot change its model, or names none for the tier.
+            UnsupportedError: the agent cannot change its model, or none is set for the tier.
         """
         self._core.need("set_model")
         if "" in (check_model(model), check_reasoning(reasoning)):
             msg = "a model and an effort have names; None keeps what is"
             raise ConfigError(msg)
-        name = tier_model(self._core.plugins.info, model) if isinstance(model, ModelTier) else model
+        if isinstance(model, ModelTier):
+            from caw_core.model_config import tier_model
+
+            model = tier_model(self._core.plugins.info, model, self._core.request.env)
         with self._core.between_turns():
-            self._core.link.models().set_model(name, reasoning)
+            self._core.link.models().set_model(model, reasoning)
             request = self._core.request
             self._core.request = attrs.evolve(
                 request,
-                model=name or request.model,
+                model=model or request.model,
                 reasoning=reasoning or request.reasoning,
             )
             self._core.change_info(

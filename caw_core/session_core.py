@@ -19,12 +19,16 @@ from caw_core.annotations import annotated
 from caw_core.at_exit import SESSIONS, at_exit
 from caw_core.clock import utc_now
 from caw_core.errors import ConfigError, PersistError, SessionStateError, UnsupportedError
+from caw_core.events import Event, Notice
+from caw_core.listeners import Listeners
 from caw_core.live_events import LiveEvents
+from caw_core.options import without_effect
 from caw_core.pricing import read_ahead
 from caw_core.provider import Prompt
 from caw_core.recorder import Recorder
 from caw_core.trajectory import SessionInfo, Trajectory
 from caw_core.turn_ending import BY_END
+from caw_core.turn_limits import UsageWatch
 from caw_core.turn_queue import Ticket, TurnQueue
 from caw_core.turn_run import TurnRun
 from caw_core.usage import UsageStats
@@ -33,12 +37,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from caw_core.agent_turns import AgentTurn
+    from caw_core.chosen_listeners import ChosenListeners
+    from caw_core.fallback import Fallback, OpenedInstead
     from caw_core.leases import SessionLeases
     from caw_core.opening import SessionOpener
     from caw_core.plugins import AgentPlugins
     from caw_core.provider import ProviderSession, StartRequest
     from caw_core.redaction import Redactor
     from caw_core.settings import Settings
+    from caw_core.tool_serving import OpenTools
     from caw_core.trajectory import ResolvedOption, Turn
 
 log = logging.getLogger("caw.session")
@@ -78,6 +85,8 @@ class SessionCore:
         options: how it treats the options.
         leases: the rights to write the record.
         redactor: knows the secrets that the session was given.
+        tools: the tools in Python that its agent may call.
+        listeners: who is told of its turns.
     """
 
     def __init__(  # noqa: PLR0913 - the parts of a session, put together once
@@ -93,6 +102,8 @@ class SessionCore:
         options: tuple[ResolvedOption, ...],
         leases: SessionLeases,
         redactor: Redactor,
+        tools: OpenTools,
+        listeners: ChosenListeners,
     ) -> None:
         self._pid = os.getpid()
         self._redactor = redactor
@@ -100,13 +111,15 @@ class SessionCore:
         self.plugins = plugins
         self.settings = settings
         self.request = request
+        self.tools = tools
         self.options = options
         self.recorder = Recorder(plugins, redactor)
-        self.live = LiveEvents(info.session_id, plugins, redactor)
+        live = LiveEvents(info.session_id, plugins, redactor)
+        self.listeners = Listeners(lambda: self.info, live, listeners, redactor)
         self.queue = TurnQueue()
         self.used = UsageStats()
-        self.link = AgentLink(agent_session, info.resume_key, self._reopen, request.deadlines.stop)
-        self.link.on_resume = self._add_notice
+        self.link = self._linked(agent_session, info.resume_key)
+        self.fallback: Fallback | None = None
         self.ended = False
         self._info = info
         self._turns = list(turns)
@@ -116,11 +129,8 @@ class SessionCore:
         self._running: list[TurnRun] = []
         self.agent_turn_callbacks: list[Callable[[Turn], None]] = []
         _open.add(self)
-        self._notices = [
-            f"{option.name} has no effect with {info.provider}: {option.how}"
-            for option in options
-            if option.support == "unsupported"
-        ]
+        self._notices: list[Event] = []
+        self.tell(*without_effect(info.provider, options))
         if settings.budget.usd is not None:
             read_ahead(plugins, request.model or info.provider)
         request.agent_turns.attach(self._begin_agent_turn)
@@ -181,7 +191,7 @@ class SessionCore:
         with self._lock:
             # One that gave way to a turn of the agent's own may have ended before that.
             bisect.insort(self._turns, turn, key=lambda turn: turn.index)
-            self.used = self.used + turn.usage
+            self.used = self.used + turn.total_usage
 
     # ---------------------------------------------------------------------------- the turns
 
@@ -210,6 +220,39 @@ class SessionCore:
         begun = [(turn.index, run) for run in tracked if (turn := run.turn()) is not None]
         return [run for _, run in sorted(begun, key=lambda item: item[0])]
 
+    def usage_watch(self) -> UsageWatch:
+        """Return what counts the usage of the turn that begins now."""
+        return UsageWatch(self.settings.budget, self.used, self.max_calls)
+
+    def change_agent(self, opened: OpenedInstead) -> Callable[[], None]:
+        """Go on with another provider, which knows nothing of what was said so far.
+
+        Returns:
+            What closes the agent before, and its tools.
+        """
+        link, tools = self.link, self.tools
+        # What it still begins is nobody's.
+        self.request.agent_turns.attach(lambda _: None)
+        with self._lock:
+            self.opener, self.plugins = opened.opener, opened.plugins
+            self.settings, self.request = opened.settings, opened.request
+            self.options, self.tools = opened.options, opened.tools
+            self.link = self._linked(opened.agent, None)
+            self._info = attrs.evolve(
+                self._info,
+                provider=opened.plugins.info.name,
+                model=opened.request.model or "",
+                reasoning=opened.request.reasoning or "",
+                resume_key=None,
+            )
+        opened.request.agent_turns.attach(self._begin_agent_turn)
+
+        def close() -> None:
+            link.close()
+            tools.close()
+
+        return close
+
     def agent_crashed(self, agent: ProviderSession) -> None:
         """Have the next turn resume the conversation, unless the provider sees to that itself."""
         capabilities = self.plugins.info.capabilities
@@ -233,10 +276,14 @@ class SessionCore:
         finally:
             self.queue.leave(ticket)
 
-    def _add_notice(self, message: str) -> None:
-        self._notices.append(message)
+    def tell(self, *events: Event | str) -> None:
+        """Have something told in the next turn; a text is told as a warning."""
+        self._notices += [
+            Notice(level="warning", message=event) if isinstance(event, str) else event
+            for event in events
+        ]
 
-    def take_notices(self) -> list[str]:
+    def take_notices(self) -> list[Event]:
         """Return what the user should be told once."""
         notices, self._notices = self._notices, []
         return notices
@@ -264,7 +311,8 @@ class SessionCore:
             for run in running:
                 run.finished.wait()
             self.link.close()
-            self.live.close()
+            self.tools.close()
+            self.listeners.close()
             self.change_info(completed_at=utc_now())
             try:
                 self.recorder.finish(self.info)
@@ -323,6 +371,11 @@ class SessionCore:
         for item in prompt.attachments:
             self.need("images" if item.is_image else "files")
         return prompt
+
+    def _linked(self, session: ProviderSession, key: str | None) -> AgentLink:
+        link = AgentLink(session, key, self._reopen, self.request.deadlines.stop)
+        link.on_resume = self.tell
+        return link
 
     def _is_of_parent(self) -> bool:
         return os.getpid() != self._pid

@@ -4,28 +4,37 @@ from __future__ import annotations
 
 import inspect
 import json
+import logging
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypedDict, get_args
 
 import attrs
 
+from caw_core.agent_spec import AgentSpec, check_subagents
 from caw_core.budget import Budget
 from caw_core.deadlines import Deadlines
-from caw_core.errors import ConfigError, UnsupportedError
+from caw_core.display.choice import check_display
+from caw_core.errors import ConfigError
+from caw_core.event_log import AgentLogger, check_logger
 from caw_core.kept_output import LEAST
+from caw_core.listeners import TurnListener
 from caw_core.mcp import McpServer
 from caw_core.options import resolve_options, unknown_option
 from caw_core.permissions import PermissionCallback, PermissionDesk
 from caw_core.plugin_check import implementations
 from caw_core.provider import Permissions, StartRequest
 from caw_core.storage_retry import StorageRetry
+from caw_core.tool_serving import GivenTools
 from caw_core.tools import ModelTier, ToolGroup
 
 if TYPE_CHECKING:
     from caw_core.provider import ProviderInfo
     from caw_core.trajectory import ResolvedOption, Trajectory
+
+MAX_SUBAGENT_DEPTH = 3
+"""How many levels of subagents there may be, unless told otherwise."""
 
 _OFF = frozenset({"0", "false", "no", "off"})
 
@@ -48,6 +57,10 @@ class AgentOptions(TypedDict, total=False):
     on_permission: PermissionCallback | None
     tools: ToolGroup | None
     mcp_servers: Sequence[McpServer]
+    stateless_tools: Sequence[Callable[..., Any]]
+    tool_servers: Sequence[object]
+    subagents: Sequence[AgentSpec]
+    max_subagent_depth: int | None
     temperature: float | None
     max_tokens: int | None
     max_turns: int | None
@@ -58,6 +71,8 @@ class AgentOptions(TypedDict, total=False):
     keep_raw: bool
     keep_output: int | None
     strict: bool
+    display: TurnListener | str | None
+    logger: AgentLogger | logging.Logger | None
 
 
 @attrs.frozen(kw_only=True)
@@ -67,6 +82,8 @@ class Settings:
     Attributes:
         given: the options for the provider that the caller set, by name.
         extra: the provider's own options.
+        python_tools: functions, toolkits and subagents of the caller's.
+        max_subagent_depth: how many levels of subagents there may be below a session.
         deadlines: how long things may take.
         storage: storage URLs and plugins, in order.
         mirrors: the same, of copies that may lag.
@@ -78,10 +95,14 @@ class Settings:
         keep_raw: keep raw output.
         keep_output: how many characters of output a turn keeps; None for all.
         strict: refuse options without effect.
+        display: shows the sessions; None for what the process shows them with.
+        logger: is told a line per event.
     """
 
     given: Mapping[str, Any]
     extra: Mapping[str, Any]
+    python_tools: GivenTools
+    max_subagent_depth: int
     deadlines: Deadlines
     storage: tuple[object, ...]
     mirrors: tuple[object, ...]
@@ -93,6 +114,8 @@ class Settings:
     keep_raw: bool
     keep_output: int | None
     strict: bool
+    display: TurnListener | None
+    logger: object
 
     @classmethod
     def checked(cls, options: AgentOptions) -> Self:
@@ -137,10 +160,19 @@ class Settings:
         if auto_wait is None:
             auto_wait = os.environ.get("CAW_AUTOWAIT", "1").strip().lower() not in _OFF
         storage = _storage_list(options.get("data_dir"), options.get("storage"))
+        depth = _check_number("max_subagent_depth", options.get("max_subagent_depth"), int)
         retry = _check("storage_retry", options.get("storage_retry"), StorageRetry)
         return cls(
             given={name: value for name, value in given.items() if value not in (None, "", {}, ())},
             extra=dict(_check("options", options.get("options"), Mapping) or {}),
+            python_tools=GivenTools(
+                functions=_listed("stateless_tools", options.get("stateless_tools")),
+                servers=_listed("tool_servers", options.get("tool_servers")),
+                subagents=check_subagents(_listed("subagents", options.get("subagents")))
+                if depth != 0
+                else (),
+            ),
+            max_subagent_depth=MAX_SUBAGENT_DEPTH if depth is None else depth,
             deadlines=_check("deadlines", options.get("deadlines"), Deadlines) or Deadlines(),
             storage=storage,
             mirrors=_mirror_list(storage, options.get("mirrors")),
@@ -152,11 +184,15 @@ class Settings:
             keep_raw=_check("keep_raw", options.get("keep_raw", False), bool),
             keep_output=_check_number("keep_output", options.get("keep_output"), int, least=LEAST),
             strict=_check("strict", options.get("strict", False), bool),
+            display=check_display(options.get("display")),
+            logger=check_logger(options.get("logger")),
         )
 
     def resolve(self, info: ProviderInfo) -> tuple[ResolvedOption, ...]:
         """Say how a provider treats the options; see `caw_core.options.resolve_options`."""
-        return resolve_options(info, self.given, self.extra, strict=self.strict)
+        # Tools in Python reach it as servers.
+        implied = {"mcp_servers": ()} if self.python_tools else {}
+        return resolve_options(info, {**self.given, **implied}, self.extra, strict=self.strict)
 
     def request(
         self,
@@ -174,11 +210,13 @@ class Settings:
 
         Raises:
             ConfigError: a folder does not exist, or a variable for an MCP server is not set.
-            UnsupportedError: the provider has no model for the tier.
+            UnsupportedError: no model is set for the tier.
         """
         given = dict(self.given)
         if isinstance(given.get("model"), ModelTier):
-            given["model"] = tier_model(info, given["model"])
+            from caw_core.model_config import tier_model
+
+            given["model"] = tier_model(info, given["model"], given.get("env"))
         if record is not None:
             for name in ("model", "reasoning", "system_prompt"):
                 if getattr(record, name) and name not in given:
@@ -205,15 +243,6 @@ class Settings:
             permission_desk=PermissionDesk(self.on_permission),
             **given,
         )
-
-
-def tier_model(info: ProviderInfo, tier: ModelTier) -> str:
-    """Return the model that a provider names for a tier, or raise `UnsupportedError`."""
-    if tier.value not in info.tiers:
-        known = ", ".join(sorted(info.tiers)) or "none"
-        msg = f"provider {info.name!r} names no model for the tier {tier.value!r}; it has: {known}"
-        raise UnsupportedError(msg, provider=info.name, options=("model",))
-    return info.tiers[tier.value]
 
 
 def _storage_list(data_dir: object, storage: object) -> tuple[object, ...]:

@@ -15,7 +15,7 @@ from caw_core.handles import check_session_id
 from caw_core.leases import SessionLeases
 from caw_core.listing import every_page, next_query
 from caw_core.plugin_check import check_plugin
-from caw_core.plugins import RecordPlugins
+from caw_core.record_plugins import RecordPlugins
 from caw_core.registry import PluginRegistry, default_registry
 from caw_core.searching import search_records
 from caw_core.storage import SearchPage, SearchQuery, SessionPage, SessionQuery, TurnRange

@@ -143,6 +143,16 @@ class Turn:
         """The tool calls of this turn, in order."""
         return tuple(block for block in self.output if isinstance(block, ToolUse))
 
+    @property
+    def total_usage(self) -> UsageStats:
+        """What this turn and the subagents that it called used, and theirs, each once."""
+        children = (
+            call.subagent_trajectory.total_usage
+            for call in self.tool_calls
+            if call.subagent_trajectory is not None
+        )
+        return sum(children, self.usage)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the turn as the JSON-ready document that storages keep."""
         from caw_core.serialize import turn_to_dict
@@ -221,8 +231,19 @@ class Trajectory(SessionInfo):
 
     @property
     def usage(self) -> UsageStats:
-        """The sum of the turns' usage."""
+        """The sum of the turns' own usage, without that of subagents."""
         return sum((turn.usage for turn in self.turns), UsageStats())
+
+    @property
+    def total_usage(self) -> UsageStats:
+        """The sum of the turns' `Turn.total_usage`: own and that of subagents, each once."""
+        return sum((turn.total_usage for turn in self.turns), UsageStats())
+
+    @property
+    def subagent_trajectories(self) -> list[Trajectory]:
+        """The records of the subagents that were called, in order, without those below them."""
+        calls = (call for turn in self.turns for call in turn.tool_calls)
+        return [call.subagent_trajectory for call in calls if call.subagent_trajectory is not None]
 
     @property
     def duration_ms(self) -> int:

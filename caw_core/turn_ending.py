@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import attrs
 
 from caw_core.errors import CawError, DeadlineError, ProcessError, ProviderError
 from caw_core.events import TurnEnded
 from caw_core.trajectory import ErrorInfo, TurnStatus
+
+if TYPE_CHECKING:
+    from caw_core.trajectory import SessionInfo, Turn
 
 Stopper = str | CawError | TurnEnded
 """Who ended a turn early: somebody, an error that is then raised, or the way in which it ended."""
@@ -23,6 +28,21 @@ def failure(error: BaseException) -> CawError:
     wrapped = ProviderError(f"the provider failed unexpectedly with {problem}")
     wrapped.__cause__ = error
     return wrapped
+
+
+def placed(error: CawError | None, info: SessionInfo, turn: Turn | None = None) -> CawError | None:
+    """Fill in where an error of a provider came about, as far as its plugin left that open.
+
+    Args:
+        error: it, or an error of another kind, or None.
+        info: the session.
+        turn: the turn; None outside of one.
+    """
+    if isinstance(error, ProviderError):
+        error.turn = turn
+        error.provider = error.provider or info.provider
+        error.session_id = error.session_id or info.session_id
+    return error
 
 
 def failed(error: CawError, *, sent: bool) -> TurnEnded:

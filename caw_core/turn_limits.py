@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from caw_core.errors import BudgetError, DeadlineError
-from caw_core.events import TurnEnded, UsageReported, Waiting
+from caw_core.errors import BudgetError, DeadlineError, LimitError
+from caw_core.events import SubagentEvent, TurnEnded, UsageReported, Waiting
 from caw_core.usage import UsageTally
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from caw_core.budget import Budget
     from caw_core.deadlines import Deadlines
-    from caw_core.errors import LimitError
+    from caw_core.errors import ProviderError
     from caw_core.usage import UsageStats
 
 RESET_MARGIN_SECONDS = 5.0
@@ -64,6 +65,15 @@ class DeadlineWatch:
                 self._last_sign = time.monotonic()
                 self._started += self._last_sign - self._paused_at
 
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Leave what happens inside out of account."""
+        self.pause()
+        try:
+            yield
+        finally:
+            self.go_on()
+
     def _ahead(self) -> Iterator[tuple[float, str, float]]:
         silence = "idle" if self._signs else "first_event"
         for kind, begin, seconds in (
@@ -99,6 +109,8 @@ class DeadlineWatch:
 class UsageWatch:
     """Counts what a turn uses against the session's budget and the bound on model calls.
 
+    What its subagents use counts against the budget; their model calls are their own.
+
     Args:
         budget: the session's.
         before: what the session used before this turn.
@@ -109,37 +121,60 @@ class UsageWatch:
         self._budget = budget
         self._before = before
         self._used = UsageTally()
+        self._children: dict[str, UsageTally] = {}
+        self._cost_follows: set[str] = set()
         self._max_calls = max_calls
         self._calls = 0
 
     def check_budget(self) -> BudgetError | None:
         """Return the error if the budget is used up."""
-        return _over_budget(self._budget.problem(self._before + self._used.total))
+        tallies = (self._used, *self._children.values())
+        used = sum((tally.total for tally in tallies), self._before)
+        return _over_budget(self._budget.problem(used, cost_follows=bool(self._cost_follows)))
 
-    def reason_to_stop(self, event: UsageReported) -> BudgetError | TurnEnded | None:
+    def reason_to_stop(
+        self, event: UsageReported | SubagentEvent
+    ) -> BudgetError | TurnEnded | None:
         """Take account of a model call; return how the turn must end if it was one too many."""
-        self._used.add(event.usage, cost_follows=event.cost_follows)
+        if isinstance(event, SubagentEvent):
+            return self._reason_of_subagent(event)
+        self._add("", self._used, event)
         self._calls += 1
         if self._max_calls is not None and self._calls >= self._max_calls:
             # The next event is looked at first: the last allowed call may be the last anyway.
             return TurnEnded(stop_reason="max_turn_requests")
-        used = self._before + self._used.total
-        problem = self._budget.problem(used, cost_follows=event.cost_follows)
-        return _over_budget(problem)
+        return self.check_budget()
+
+    def _reason_of_subagent(self, event: SubagentEvent) -> BudgetError | None:
+        while isinstance(event.event, SubagentEvent):
+            event = event.event
+        if isinstance(event.event, TurnEnded):
+            # What it has not said by now it never will.
+            self._cost_follows.discard(event.session_id)
+        elif isinstance(event.event, UsageReported):
+            tally = self._children.setdefault(event.session_id, UsageTally())
+            self._add(event.session_id, tally, event.event)
+        else:
+            return None
+        return self.check_budget()
+
+    def _add(self, who: str, tally: UsageTally, event: UsageReported) -> None:
+        tally.add(event.usage, cost_follows=event.cost_follows)
+        (self._cost_follows.add if event.cost_follows else self._cost_follows.discard)(who)
 
 
 def _over_budget(problem: str) -> BudgetError | None:
     return BudgetError(f"the session's budget is used up: {problem}") if problem else None
 
 
-def wait_for_limit(error: LimitError, attempt: int) -> Waiting | None:
-    """Return how long to wait for a usage limit to end; None if it should be raised.
+def wait_for_limit(error: ProviderError, attempt: int) -> Waiting | None:
+    """Return how long to wait for a usage limit to end; None if the error should be raised.
 
     Args:
-        error: the limit.
+        error: what the turn failed with.
         attempt: how often this turn has waited already.
     """
-    if error.kind != "usage":
+    if not isinstance(error, LimitError) or error.kind != "usage":
         return None
     now = datetime.now(UTC)
     # A time that has passed already tells nothing once it was tried: without a bound such a turn

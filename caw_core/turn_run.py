@@ -6,12 +6,12 @@ import functools
 import logging
 import threading
 import time
-from typing import TYPE_CHECKING, ClassVar, get_args
+from typing import TYPE_CHECKING, ClassVar
 
-from caw_core.clock import process_clock, utc_now
+from caw_core.children import STOP_STEPS, TurnChildren
+from caw_core.clock import process_clock
 from caw_core.errors import (
     CawError,
-    LimitError,
     ProcessError,
     ProviderError,
     SessionStateError,
@@ -19,21 +19,24 @@ from caw_core.errors import (
 )
 from caw_core.events import (
     Event,
-    Notice,
     RawOutput,
     Steered,
+    SubagentEvent,
     ToolFinished,
     ToolStarted,
     TurnEnded,
     TurnStarted,
     UsageReported,
 )
-from caw_core.fold import TurnFold
+from caw_core.fallback import is_deed, may_change
+from caw_core.handoff import carried
+from caw_core.log_fields import note_turn
 from caw_core.pricing import TurnPrices
 from caw_core.provider import Prompt
-from caw_core.trajectory import StopReason, Turn, TurnOrigin
-from caw_core.turn_ending import BY_CALLER, BY_END, Stopper, completed, failed, failure
-from caw_core.turn_limits import DeadlineWatch, UsageWatch, wait_for_limit
+from caw_core.trajectory import Turn, TurnOrigin
+from caw_core.turn_ending import BY_CALLER, BY_END, Stopper, completed, failed, failure, placed
+from caw_core.turn_following import follow, new_fold
+from caw_core.turn_limits import DeadlineWatch, wait_for_limit
 from caw_core.turn_queue import Ticket
 from caw_core.turn_stopping import TurnStopping
 from caw_core.turn_store import TurnStore
@@ -43,12 +46,12 @@ if TYPE_CHECKING:
 
     from caw_core.event_buffer import EventBuffer
     from caw_core.events import Waiting
+    from caw_core.fallback import OpenedInstead
+    from caw_core.fold import TurnFold
     from caw_core.provider import ProviderSession
     from caw_core.session_core import SessionCore
 
 log = logging.getLogger("caw.session")
-
-STOP_REASONS = (None, *get_args(StopReason))
 
 GO_ON = "Please go on where you stopped."
 """What is sent after a wait for a usage limit, if the agent had done something already."""
@@ -76,6 +79,8 @@ class TurnRun:
         self._fold: TurnFold | None = None
         self._turn: Turn | None = None
         self._started = 0.0
+        self._deeds = False
+        self.children = TurnChildren()
         self._store = TurnStore(session, self._running)
         self._prices = TurnPrices(session.plugins)
         self._ticket = Ticket(prompt)
@@ -104,7 +109,7 @@ class TurnRun:
         with self._lock:
             if self._turn is not None or self._fold is None:
                 return self._turn
-            return self._fold.turn(duration_ms=self._elapsed_ms())
+            return self.children.attached(self._fold.turn(duration_ms=self._elapsed_ms()))
 
     def outcome(self) -> Turn:
         """Return the final turn, or raise what ended it. Call it only when `finished` is set."""
@@ -166,6 +171,10 @@ class TurnRun:
         self._emit(TurnStarted(index=self._index), wait=False)
         self._store.snapshot()
 
+    def tell_of_subagent(self, event: Event) -> None:
+        """Take what happened in a subagent that a tool call of the turn runs."""
+        self._handle(event)
+
     # ---------------------------------------------------------------------------- the thread
 
     def _join(self) -> None:
@@ -195,23 +204,16 @@ class TurnRun:
             msg = "the turn was interrupted before it began"
             raise SessionStateError(msg)
         session = self._session
-        self._usage = UsageWatch(session.settings.budget, session.used, session.max_calls)
+        self._usage = session.usage_watch()
         self._admit()
-        self._index = session.next_index()
+        self._index = note_turn(session.info, session.next_index())
         self._started = time.monotonic()
         desk = session.request.permission_desk
-        self._deadlines = DeadlineWatch(session.request.deadlines, lambda: desk.waiting)
-        self._attend()
-        self._fold = TurnFold(
-            index=self._index,
-            prompt=self._prompt.text,
-            origin=self.origin,
-            attachments=[item.describe() for item in self._prompt.attachments],
-            started_at=utc_now(),
-            options=self._session.options,
-            keep_output=session.settings.keep_output,
-            redactor=session.redactor,
+        self._deadlines = DeadlineWatch(
+            session.request.deadlines, lambda: desk.waiting or session.tools.running
         )
+        self._attend()
+        self._fold = new_fold(session, self._prompt, self._index, self.origin)
         process_clock().watch(self._check_deadlines, self._deadlines.next_check(self._started))
 
     def _admit(self) -> None:
@@ -221,22 +223,25 @@ class TurnRun:
 
     def _attend(self) -> None:
         # A provider asks from the thread that reads its program, which must go on reading.
-        tell = functools.partial(self._handle, wait=False)
-        self._session.request.permission_desk.attach(tell)
+        self._session.request.permission_desk.attach(functools.partial(self._handle, wait=False))
 
     def _follow_agent(self) -> None:
         if self._stopping.by is not None:
             self._end(TurnEnded(stop_reason="cancelled"))
             return
         self._agent = agent = self._session.link.session()
-        for notice in self._session.take_notices():
-            self._emit(Notice(level="warning", message=notice))
-        prompt, waits = self._prompt, 0
+        for event in self._session.take_notices():
+            self._tell(event)
+        prompt, waits = carried(self._session, self._prompt, self._tell), 0
+        self._ticket.prompt = prompt
         while True:
             before = self._blocks_so_far()
             try:
                 self._end(self._follow(agent.prompt(prompt)))
-            except LimitError as error:
+            except ProviderError as error:
+                if (other := self._change_provider(error)) is not None:
+                    agent = other
+                    continue
                 pause = wait_for_limit(error, waits) if self._session.settings.auto_wait else None
                 if pause is None or not self._wait(pause):
                     raise
@@ -247,26 +252,27 @@ class TurnRun:
                 return
 
     def _follow(self, events: Iterator[Event]) -> TurnEnded:
-        end: TurnEnded | None = None
-        for event in events:
-            if not isinstance(event, Event):
-                msg = f"the provider yielded {type(event).__name__}, which is no event"
-                raise TypeError(msg)
-            if end is not None:
-                log.warning("provider yielded %s after the end of the turn", event.type)
-                continue
-            if isinstance(event, TurnEnded):
-                if event.stop_reason not in STOP_REASONS:
-                    msg = f"there is no stop reason {event.stop_reason!r}"
-                    raise ValueError(msg)
-                # Status and error are not the provider's to say: they would contradict the record.
-                end = TurnEnded(stop_reason=event.stop_reason, extra=event.extra)
-            else:
-                self._handle(event)
-        if end is None:
-            # A generator that just returns has done as it was told.
-            end = TurnEnded(stop_reason="cancelled" if self._stopping.by else "end_turn")
-        return end
+        return follow(events, self._handle, lambda: self._stopping.by is not None)
+
+    def _change_provider(self, error: ProviderError) -> ProviderSession | None:
+        fallback = self._session.fallback
+        if fallback is None or self._index or self._deeds or not may_change(error):
+            return None
+        with self._deadlines.paused():
+            agent = fallback.take_over(self._session, self._prompt, error, self._adopt)
+        for event in self._session.take_notices():
+            self._tell(event)
+        return agent
+
+    def _adopt(self, opened: OpenedInstead) -> Callable[[], None] | None:
+        with self._lock:
+            if self._stopping.by is not None or self._fold is None or self._turn is not None:
+                return None
+            close_the_other = self._session.change_agent(opened)
+            self._agent, self._prices = opened.agent, TurnPrices(opened.plugins)
+            self._usage = self._session.usage_watch()
+            self._fold.treat(opened.options)
+            return close_the_other
 
     def _blocks_so_far(self) -> int:
         with self._lock:
@@ -274,16 +280,10 @@ class TurnRun:
 
     def _wait(self, pause: Waiting) -> bool:
         self._handle(pause)
-        log.warning(
-            "session %s waits until %s: %s",
-            self._session.info.session_id,
-            pause.until,
-            pause.reason,
-        )
-        self._deadlines.pause()
-        stopped = self._stopping.wait(pause.seconds)
-        self._deadlines.go_on()
-        return not stopped
+        session_id = self._session.info.session_id
+        log.warning("session %s waits until %s: %s", session_id, pause.until, pause.reason)
+        with self._deadlines.paused():
+            return not self._stopping.wait(pause.seconds)
 
     def _handle(self, event: Event, *, wait: bool = True) -> None:
         if isinstance(event, RawOutput):
@@ -296,6 +296,7 @@ class TurnRun:
             if self._turn is not None or self._fold is None:
                 return
             self._fold.add(event)
+            self._deeds |= is_deed(event)
             ask_again = self._stopping.must_ask_again()
         if ask_again:
             self._session.link.interrupt()
@@ -305,13 +306,20 @@ class TurnRun:
         self._deadlines.sign()
         if isinstance(event, ToolStarted | ToolFinished):
             self._store.snapshot()
-        if isinstance(event, UsageReported):
+        if isinstance(event, UsageReported | SubagentEvent):
             reason = self._usage.reason_to_stop(event)
             if reason is not None:
                 self.interrupt(reason)
 
+    def _tell(self, event: Event) -> None:
+        """Take an event that says nothing of the agent."""
+        with self._lock:
+            if self._fold is not None:
+                self._fold.add(event)
+        self._emit(event)
+
     def _emit(self, event: Event, *, wait: bool = True) -> None:
-        self._session.live.put(self._index, event)
+        self._session.listeners.put(self._index, event, self.turn)
         if self._buffer is not None:
             self._buffer.put(event, wait=wait)
 
@@ -330,6 +338,7 @@ class TurnRun:
             self.error = error
             self._finish()
             return
+        self._session.tools.cancel_calls()
         if isinstance(error, ProcessError) and self._agent is not None:
             self._session.agent_crashed(self._agent)
         if self._stopping.by is not None:
@@ -342,11 +351,13 @@ class TurnRun:
     def _end(self, end: TurnEnded, error: CawError | None = None) -> None:
         by = self._stopping.by
         end, error = completed(end, error, by)
+        self.children.close(STOP_STEPS * self._session.request.deadlines.stop)
         with self._lock:
             if self._turn is not None or self._fold is None:
                 return
             self._fold.add(end)
-            self._turn = turn = self._fold.turn(duration_ms=self._elapsed_ms())
+            turn = self.children.attached(self._fold.turn(duration_ms=self._elapsed_ms()))
+            self._turn = turn
             # Together, so that nobody else takes its place in the record.
             self._session.add_turn(turn)
         desk = self._session.request.permission_desk
@@ -357,16 +368,12 @@ class TurnRun:
             error = TurnInterruptedError("the session was ended while the turn ran")
         # The agent's failure is the news; the unstored turn is kept for flush() either way.
         unstored = self._store.final(turn)
-        error = error or unstored
-        if isinstance(error, ProviderError):
-            error.turn = turn
-            error.provider = error.provider or self._session.info.provider
-            error.session_id = error.session_id or self._session.info.session_id
-        self.error = error
+        self.error = placed(error or unstored, self._session.info, turn)
         self._emit(end, wait=False)
         self._finish()
 
     def _finish(self) -> None:
+        self._session.listeners.settle()
         if self._buffer is not None:
             self._buffer.close()
         self._session.queue.leave(self._ticket)
@@ -381,7 +388,7 @@ class TurnRun:
         self._end(TurnEnded(stop_reason="cancelled"))
 
     def _check_deadlines(self, now: float) -> float | None:
-        if self.finished.is_set() or self._stopping.by is not None:
+        if self.finished.is_set() or self._turn is not None or self._stopping.by is not None:
             return None
         passed = self._deadlines.passed(now)
         if passed is None:

@@ -67,6 +67,8 @@ class TurnStopping:
                 step()
             except Exception:
                 log.exception("stopping the agent of session %s failed", session_id)
+            # After the agent knows: it would go on with their results.
+            self._session.tools.cancel_calls()
             if self._finished.wait(self._session.request.deadlines.stop):
                 return
         log.warning(

@@ -53,6 +53,10 @@ async def call_or_discard(call: Callable[[], T], discard: Callable[[T], object])
                 discard(value)
 
     def fail(error: BaseException) -> None:
+        if isinstance(error, StopIteration):
+            # No future takes it before Python 3.12, and whoever awaits would wait for ever.
+            cause, error = error, RuntimeError("the call raised StopIteration")
+            error.__cause__ = cause
         if not future.done():
             future.set_exception(error)
 

@@ -23,6 +23,7 @@ MADE: dict[str, Any] = {
         "m", kind="usage", resets_at=datetime(2030, 1, 1, tzinfo=UTC), source="header"
     ),
     "ProcessError": lambda cls: cls("m", exit_code=3, signal=9, stderr_tail="tail"),
+    "ConfigFileError": lambda cls: cls("config.json", "a problem", line=2, key="models"),
     "ModelError": lambda cls: cls("m", model="gpt"),
     "ProgramNotFoundError": lambda cls: cls("codex", hint="npm install", provider="codex"),
     "DeadlineError": lambda cls: cls("idle", 1.5, provider="p", hint="h"),

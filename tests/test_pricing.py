@@ -12,7 +12,7 @@ from caw_core import Budget, UsageStats, hookimpl
 from caw_core.errors import BudgetError, PluginInvalidError
 from caw_core.events import Event, UsageReported
 from caw_core.plugin_check import check_plugin
-from caw_core.plugins import RecordPlugins
+from caw_core.record_plugins import RecordPlugins
 from caw_core.usage import CostSource, Price
 
 if TYPE_CHECKING:

@@ -167,6 +167,8 @@ def test_program_with_credentials_is_ready(tmp_path: Path) -> None:
         "tested_versions": "1.2",
         "tested": True,
         "credentials": "ABACUS_KEY",
+        "credentials_path": "",
+        "credentials_expire_at": None,
     }
 
 

@@ -56,6 +56,11 @@ _plain: dict[object, st.SearchStrategy[Any]] = {
     type(None): st.none(),
     Any: _json,
 }
+_nested: dict[object, st.SearchStrategy[Any]] = {
+    Event: st.builds(events.TextDelta, text=st.text(max_size=10)),
+    Trajectory: st.builds(Trajectory, session_id=st.text(max_size=10), provider=st.text()),
+}
+"""Members that hold a value of the kind that they are in, which would never come to an end."""
 
 
 def _concrete(module: object, base: type, unknown: type) -> list[Any]:
@@ -76,6 +81,8 @@ def _of_type(hint: Any) -> st.SearchStrategy[Any]:  # noqa: PLR0911  # one for e
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if hint in _plain:
         return _plain[hint]
+    if hint in _nested:
+        return _nested[hint]
     if hint is Block:
         return st.one_of([_built(cls) for cls in BLOCKS] + [st.builds(UnknownBlock, raw=_raw())])
     if origin is typing.Literal:
@@ -90,7 +97,7 @@ def _of_type(hint: Any) -> st.SearchStrategy[Any]:  # noqa: PLR0911  # one for e
 
 
 def _built(cls: type) -> st.SearchStrategy[Any]:
-    hints = typing.get_type_hints(cls)
+    hints = typing.get_type_hints(cls, localns={"Trajectory": Trajectory})
     parts = {field.name: _of_type(hints[field.name]) for field in attrs.fields(cls)}
     parts["extra"] = _unknown_members
     parts.pop("raw_output", None)
@@ -282,7 +289,9 @@ def test_session_of_the_existing_wrapper_loads() -> None:
     assert [type(block) for block in first.output] == [ThinkingBlock, ToolUse, TextBlock]
     assert (first.tool_calls[0].status, first.tool_calls[0].is_error) == ("failed", True)
     assert second.tool_calls[0].status == "completed"
-    assert second.tool_calls[0].extra["subagent_trajectory"]["session_id"] == "nested"
+    (nested,) = trajectory.subagent_trajectories
+    assert nested is second.tool_calls[0].subagent_trajectory
+    assert nested.session_id == "nested"
 
 
 def test_session_of_the_existing_wrapper_keeps_every_member_it_had() -> None:

@@ -254,7 +254,7 @@ def test_model_changes_between_turns(agent: Agent) -> None:
 def test_tier_takes_the_providers_model(registry: PluginRegistry, provider: AbleProvider) -> None:
     with Agent("able", registry=registry, model=ModelTier.STRONGEST).start_session():
         assert provider.sessions[0].request.model == "big"
-    with pytest.raises(UnsupportedError, match="no model for the tier 'fast'; it has: strongest"):
+    with pytest.raises(UnsupportedError, match="no model is set for the tier 'fast'"):
         Agent("able", registry=registry, model=ModelTier.FAST).start_session()
 
 
@@ -351,6 +351,9 @@ def test_tool_servers_get_their_references_when_a_session_opens(
         ({"name": "a", "command": "x", "env": {"A": 5}}, "env hold texts, .* of type int"),
         ({"name": "a", "command": "x", "env": ["A=5"]}, "env is a mapping, not list"),
         ({"name": "a", "url": "http://x", "headers": {5: "x"}}, "headers hold texts, .* type int"),
+        ({"name": "a", "command": "x", "trusted": "no"}, "trusted is True or False, not 'no'"),
+        ({"name": "a", "command": "x", "call_seconds": 0}, "call_seconds is a number above 0"),
+        ({"name": "a", "command": "x", "call_seconds": True}, "call_seconds is a number above 0"),
     ],
 )
 def test_tool_server_that_no_agent_could_use_is_refused(arguments: Any, problem: str) -> None:

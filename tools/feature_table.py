@@ -108,6 +108,7 @@ FEATURES: Final = (
         otherwise=_no("the agent begins none"),
     ),
     Feature(name="retries", means="what the agent tries again by itself is told, and bounded"),
+    Feature(name="display", means="shown to a person as it happens, and told to a logger"),
     # Who is in charge of a turn.
     Feature(
         name="interrupt",
@@ -156,7 +157,7 @@ FEATURES: Final = (
         name="tiers",
         fact="tiers",
         means="a model by its purpose: strongest, fast",
-        otherwise=_no("its models are those of the services that the user has set up"),
+        otherwise=_by_caw("the user says which, as with: caw config set opencode fast MODEL"),
     ),
     Feature(name="models", capability="models", means="the list of models, without a token spent"),
     Feature(name="set_model", capability="set_model", means="another model between turns"),
@@ -171,6 +172,16 @@ FEATURES: Final = (
         option="mcp_servers",
         means="tool servers on stdio and HTTP; their secrets are in no argv and no record",
     ),
+    Feature(
+        name="python_tools",
+        option="mcp_servers",
+        means="functions and toolkits in Python that the agent calls, and needs no permission for",
+    ),
+    Feature(
+        name="subagents",
+        option="mcp_servers",
+        means="other agents as tools, on any provider; what they use counts once",
+    ),
     # Sessions.
     Feature(
         name="resume",
@@ -183,9 +194,24 @@ FEATURES: Final = (
         means="an independent session with the history so far",
     ),
     Feature(
+        name="handoff",
+        capability="import_history",
+        means="the conversation goes on with this agent, whichever had it before",
+        otherwise=_by_caw("the history is a bounded text in front of the first prompt"),
+    ),
+    Feature(
+        name="provider_order",
+        means="another agent takes over where this one cannot begin, before anything was done",
+    ),
+    Feature(
         name="find_sessions",
         hook="find_sessions",
         means="sessions of the agent's own interface are listed and taken over",
+    ),
+    Feature(
+        name="interactive",
+        capability="interactive",
+        means="its own interface in the terminal, from which Python goes on",
     ),
     Feature(
         name="many_sessions",
@@ -199,6 +225,11 @@ FEATURES: Final = (
     Feature(name="auto_wait", means="a used-up plan is waited for, and the turn goes on"),
     Feature(
         name="health", hook="check_ready", means="program, version and login, and a live probe"
+    ),
+    Feature(
+        name="containers",
+        hook="container_credentials",
+        means="this machine's login in containers, mounted and not copied",
     ),
 )
 """The rows of the page, in its order."""

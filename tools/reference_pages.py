@@ -18,7 +18,7 @@ from feature_table import FEATURES, load_agents
 
 import caw_core
 import caw_core.store
-from caw_core import blocks, copying, errors, events, hookspecs, storage, watching
+from caw_core import blocks, copying, errors, events, hookspecs, listeners, storage, watching
 from caw_core.plugin_check import REQUIRED
 from caw_core.storage_retry import StorageRetry
 
@@ -188,11 +188,8 @@ def tree() -> Iterator[str]:
     """Yield the tree, and then every error with its facts."""
     drawn = (errors.__doc__ or "").partition("::\n\n")[2].partition("\n\nA message")[0]
     yield f"```text\n{textwrap.dedent(drawn)}\n```"
-    for cls in vars(errors).values():
-        if not inspect.isclass(cls) or not issubclass(cls, errors.CawError):
-            continue
-        if cls.__name__.startswith("_"):
-            continue
+    # A builtin base stands in the drawing, too, and is none of ours.
+    for cls in filter(None, (getattr(errors, name, None) for name in re.findall(r"\w+", drawn))):
         bases = [base.__name__ for base in cls.__bases__ if not base.__name__.startswith("_")]
         yield f"### {cls.__name__}"
         if bases != ["Exception"]:
@@ -208,18 +205,36 @@ def tree() -> Iterator[str]:
 
 def api() -> Iterator[str]:
     """Yield the classes that users hold."""
-    for cls in (caw_core.Agent, caw_core.Session, caw_core.TurnStream, caw_core.PluginRegistry):
+    classes: tuple[type, ...] = (
+        caw_core.Agent,
+        caw_core.Session,
+        caw_core.TurnStream,
+        caw_core.PluginRegistry,
+        caw_core.Display,
+        listeners.TurnListener,
+        caw_core.AgentLogger,
+    )
+    for cls in classes:
         yield from held(cls)
     yield "## Functions"
     for function in (
         caw_core.register_provider,
         caw_core.installed_providers,
+        caw_core.check_providers,
         caw_core.default_registry,
+        caw_core.set_provider_order,
+        caw_core.get_provider_order,
+        caw_core.get_provider_models,
+        caw_core.set_global_display,
+        caw_core.get_global_display,
+        caw_core.display_paused,
         caw_core.allow,
         caw_core.allow_always,
         caw_core.deny,
     ):
         yield f"### `{function.__name__}{arguments_of(function)}`"
+        if f"{function.__name__}_async" in caw_core.__all__:
+            yield f"Awaitable twin: `{function.__name__}_async`."
         yield from documented(function)
     yield "## Values"
     for name in caw_core.__all__:
@@ -233,7 +248,11 @@ def api() -> Iterator[str]:
         "`ProviderInfo.options`."
     )
     yield "## Choices"
-    choices: tuple[type[enum.Enum], ...] = (caw_core.ToolGroup, caw_core.ModelTier)
+    choices: tuple[type[enum.Enum], ...] = (
+        caw_core.ToolGroup,
+        caw_core.ModelTier,
+        caw_core.DisplayMode,
+    )
     for choice in choices:
         yield f"### {choice.__name__}"
         yield from documented(choice)

@@ -55,9 +55,11 @@ class Distribution:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.project = tomllib.loads((folder / "pyproject.toml").read_text("utf-8"))["project"]
+        document = tomllib.loads((folder / "pyproject.toml").read_text("utf-8"))
+        self.project = document["project"]
         self.name: str = self.project["name"]
-        self.module = self.name.replace("-", "_")
+        (package,) = document["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+        self.module = Path(package).name
         self.wheel = Path()
 
     @property

@@ -15,8 +15,9 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
-from caw_core.cli.plain import one_line
 from caw_core.cli.signals import signals_held
+from caw_core.display.event_words import ProgressSteps
+from caw_core.display.plain import one_line
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from caw_core import events
 
 _WIDTH = 40
-_STEP = 25
 
 
 class Activity:
@@ -40,7 +40,7 @@ class Activity:
         self._live = live
         self._shown: Progress | None = None
         self._bars: dict[str, TaskID] = {}
-        self._told: dict[str, int] = {}
+        self._steps = ProgressSteps()
 
     def wait(self, what: str) -> None:
         """Show that *what* goes on, until `clear`."""
@@ -52,7 +52,9 @@ class Activity:
     def advance(self, event: events.Progress) -> None:
         """Show how far a piece of preparation is."""
         if not self._live:
-            self._tell(event)
+            words = self._steps.words(event)
+            if words:
+                self._console.print(words, markup=False, soft_wrap=True)
             return
         if not self._bars:
             self.clear()
@@ -80,12 +82,3 @@ class Activity:
             shown = self._shown = Progress(*columns, console=self._console, transient=True)
             shown.start()
         return shown
-
-    def _tell(self, event: events.Progress) -> None:
-        percent = int(100 * event.done / event.total) if event.total else 0
-        step = percent - percent % _STEP
-        if self._told.get(event.label, -1) >= step:
-            return
-        self._told[event.label] = step
-        far = f" {step} %" if event.total else ""
-        self._console.print(f"{one_line(event.label, 200)}{far}", markup=False, soft_wrap=True)

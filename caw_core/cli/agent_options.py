@@ -14,8 +14,6 @@ from caw_core.cli.option_types import NewSecretFile, ProviderNames
 from caw_core.cli.record_options import record_options
 from caw_core.deadlines import Deadlines
 from caw_core.kept_output import LEAST
-from caw_core.registry import default_registry
-from caw_core.selection import choose_provider
 from caw_core.tools import ToolGroup
 
 if TYPE_CHECKING:
@@ -165,10 +163,11 @@ def open_agent(
         resuming: leave the choice of the provider to the session.
 
     Raises:
-        CawError: as `caw_core.Agent` and `caw_core.selection.choose_provider` do.
+        CawError: as `caw_core.Agent` does, and where no provider can be had.
     """
-    return Agent(
-        _provider(given["provider"], say, resuming=resuming),
+    names = [name.strip() for name in (given["provider"] or "").split(",") if name.strip()]
+    agent = Agent(
+        names[0] if len(names) == 1 else names or None,
         model=given["model"],
         reasoning=given["reasoning"],
         system_prompt=_system_prompt(given),
@@ -188,24 +187,13 @@ def open_agent(
         keep_raw=given["keep_raw"],
         keep_output=given["keep_output"],
         strict=given["strict"],
+        # The command line shows the turns itself.
+        display="off",
     )
-
-
-def _provider(
-    wanted: str | None,
-    say: Callable[[str], None],
-    *,
-    resuming: bool,
-) -> str | Sequence[str] | None:
-    names = [name.strip() for name in (wanted or "").split(",") if name.strip()]
-    if len(names) == 1 and names != ["auto"]:
-        return names[0]
-    if resuming:
-        return names or None
-    choice = choose_provider(default_registry(), names)
-    why = f" ({'; '.join(choice.passed_over)})" if choice.passed_over else ""
-    say(f"provider: {choice.name}{why}")
-    return choice.name
+    if not resuming and (len(names) != 1 or names == ["auto"]):
+        why = f" ({'; '.join(agent.passed_over)})" if agent.passed_over else ""
+        say(f"provider: {agent.provider}{why}")
+    return agent
 
 
 def _tools(names: str | None) -> ToolGroup | None:

@@ -63,7 +63,7 @@ def command(resumed: str | None, **given: Any) -> None:
             _talk(session, view, person)
         finally:
             if storage and session.trajectory.resume_key:
-                view.say(resume_hint(session, given))
+                view.say(resume_hint(session.session_id, given))
             save_handle(session, given["save_handle"])
 
 

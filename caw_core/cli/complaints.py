@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from caw_core.cli.plain import plain
+from caw_core.display.plain import plain
 from caw_core.errors import CawError, DeadlineError, LimitError, PersistError, StorageError
 
 if TYPE_CHECKING:

@@ -12,22 +12,24 @@ import click
 
 from caw_core.cli.exit_codes import FAILED, OK
 from caw_core.cli.live_check import check_live, health_document, health_words
-from caw_core.cli.plain import plain
 from caw_core.cli.plugin_survey import survey_plugins
-from caw_core.cli.provider_survey import survey
 from caw_core.cli.providers_command import provider_document, provider_words
 from caw_core.cli.turn_lines import print_line
+from caw_core.display.plain import plain
 from caw_core.errors import CawError
 from caw_core.folders import user_cache_dir, user_data_dir
+from caw_core.provider_checks import survey
+from caw_core.provider_order import wanted_order
 from caw_core.registry import default_registry
-from caw_core.selection import choose_provider
+from caw_core.selection import first_ready
+from caw_core.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from caw_core.cli.plugin_survey import SurveyedPlugin
-    from caw_core.cli.provider_survey import SurveyedProvider
+    from caw_core.provider_checks import SurveyedProvider
 
 _VARIABLES = (
     "CAW_PROVIDER",
@@ -35,6 +37,7 @@ _VARIABLES = (
     "CAW_EFFORT",
     "CAW_AUTOWAIT",
     "CAW_HOME",
+    "CAW_CONFIG",
     "CAW_DISABLE_PLUGINS",
     "CAW_PLUGIN_AUTOLOAD",
     "CAW_DEBUG",
@@ -102,7 +105,7 @@ def _ask(names: Sequence[str], *, as_json: bool) -> int:
 
 def _taken() -> str:
     try:
-        return choose_provider(default_registry(), None).name
+        return first_ready(default_registry(), wanted_order(()), Settings.checked({})).name
     except CawError:
         return ""
 

@@ -6,19 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from caw_core.agent import Agent
-from caw_core.cli.plain import one_line, plain
-from caw_core.cli.turn_screen import usage_words
-from caw_core.deadlines import Deadlines
-from caw_core.errors import CawError
-from caw_core.health import Health
-from caw_core.provider import Readiness
+from caw_core.display.event_words import usage_words
+from caw_core.display.plain import one_line, plain
+from caw_core.provider_checks import ask_provider
 from caw_core.trajectory import ErrorInfo
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-_TURN_SECONDS = 120.0
+    from caw_core.health import Health
+
 _WIDTH = 60
 
 
@@ -26,12 +23,7 @@ def check_live(providers: Sequence[str]) -> Iterator[Health]:
     """Ask each provider one small thing, and say so on stderr before it happens."""
     for name in providers:
         click.echo(plain(f"asking {name} for one word, which spends tokens"), err=True)
-        try:
-            agent = Agent(name, deadlines=Deadlines(turn=_TURN_SECONDS), auto_wait=False)
-            yield agent.check_health(live=True)
-        except CawError as error:
-            nothing_known = Readiness(ready=False, detail=str(error))
-            yield Health(provider=name, readiness=nothing_known, error=error)
+        yield ask_provider(name)
 
 
 def health_document(health: Health) -> dict[str, Any]:
@@ -43,6 +35,9 @@ def health_document(health: Health) -> dict[str, Any]:
         "probed": health.probed,
         "detail": health.readiness.detail,
     }
+    if health.probed:
+        document["rate_limited"] = health.rate_limited
+        document["wait_minutes"] = health.wait_minutes
     if health.turn is not None:
         document["result"] = health.turn.result
         document["duration_ms"] = health.turn.duration_ms

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from caw_core.agent import Agent
-from caw_core.cli.plain import local_time
 from caw_core.cli.tables import print_table
 from caw_core.cli.turn_lines import print_line
+from caw_core.display.plain import local_time
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from caw_core.cli.plain import plain
+from caw_core.display.plain import plain
 from caw_core.permissions import NOBODY, Decision, allow, allow_always, deny
 
 if TYPE_CHECKING:

@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from caw_core.cli.provider_survey import survey
 from caw_core.cli.tables import print_table
 from caw_core.cli.turn_lines import print_line
+from caw_core.provider_checks import survey
 from caw_core.registry import default_registry
 
 if TYPE_CHECKING:
-    from caw_core.cli.provider_survey import SurveyedProvider
+    from datetime import datetime
+
+    from caw_core.provider_checks import SurveyedProvider
 
 
 @click.command("providers")
@@ -47,6 +49,10 @@ def provider_words(provider: SurveyedProvider) -> str:
     return ". ".join(part.removesuffix(".") for part in parts if part)
 
 
+def _iso(moment: datetime | None) -> str | None:
+    return moment.isoformat() if moment is not None else None
+
+
 def provider_document(provider: SurveyedProvider) -> dict[str, Any]:
     """Return everything known of a provider, JSON-ready."""
     return {
@@ -67,6 +73,9 @@ def provider_document(provider: SurveyedProvider) -> dict[str, Any]:
         "ready": provider.readiness.ready,
         "detail": provider.readiness.detail,
         "hint": provider.readiness.hint,
+        "credentials": provider.readiness.credentials,
+        "credentials_path": provider.readiness.credentials_path,
+        "credentials_expire_at": _iso(provider.readiness.credentials_expire_at),
         "program_path": provider.readiness.program_path,
         "program_version": provider.readiness.version,
     }

@@ -19,7 +19,7 @@ def published(document: Mapping[str, Any]) -> dict[str, Any]:
     """Return a copy of the document of a trajectory, a head or a turn without its secrets.
 
     Resume keys are left out; of the ``env`` and ``headers`` of tool servers only the names stay.
-    The same is done to trajectories of subagents, which older records hold in tool calls.
+    The same is done to trajectories of subagents, which stand at tool calls.
     """
     key = document.get("resume_key")
     return {

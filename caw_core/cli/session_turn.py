@@ -45,11 +45,11 @@ def converse(given: Mapping[str, Any], prompt: str | Prompt, open_session: Opene
             run_turn(session, prompt, view, person)
         finally:
             if storage and session.trajectory.resume_key:
-                view.say(resume_hint(session, given))
+                view.say(resume_hint(session.session_id, given))
             save_handle(session, given["save_handle"])
 
 
-def resume_hint(session: Session, given: Mapping[str, Any]) -> str:
+def resume_hint(session_id: str, given: Mapping[str, Any]) -> str:
     """Return how to go on with a session that has a record."""
     where = ""
     if given["data_dir"] is not None:
@@ -57,4 +57,4 @@ def resume_hint(session: Session, given: Mapping[str, Any]) -> str:
     if given["storage"]:
         # Such a URL may hold a password.
         where += " --storage URL"
-    return f"resume with: caw resume {session.session_id}{where} PROMPT"
+    return f"resume with: caw resume {session_id}{where} PROMPT"

@@ -8,10 +8,10 @@ from typing import Any
 import click
 
 from caw_core.cli.option_types import Age, Member, ProviderNames
-from caw_core.cli.plain import plain
 from caw_core.cli.record_options import open_store, record_options
 from caw_core.cli.session_names import find_session
 from caw_core.cli.turn_lines import print_line
+from caw_core.display.plain import plain
 from caw_core.errors import SessionBusyError
 from caw_core.storage import SessionQuery
 

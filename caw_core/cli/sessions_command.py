@@ -11,7 +11,6 @@ import click
 
 from caw_core.cli.native_sessions import list_native
 from caw_core.cli.option_types import Member, Moment, ProviderNames
-from caw_core.cli.plain import local_time, plain
 from caw_core.cli.published import published
 from caw_core.cli.record_options import open_store, record_options
 from caw_core.cli.sessions_change import annotate, delete, prune
@@ -20,6 +19,7 @@ from caw_core.cli.sessions_export import export, import_
 from caw_core.cli.sessions_search import search
 from caw_core.cli.tables import print_table
 from caw_core.cli.turn_lines import print_line
+from caw_core.display.plain import local_time, plain
 from caw_core.serialize import session_info_to_dict
 from caw_core.storage import SessionQuery
 from caw_core.trajectory import TurnStatus

@@ -6,10 +6,10 @@ from collections import Counter
 
 import click
 
-from caw_core.cli.plain import plain
 from caw_core.cli.session_names import find_session
 from caw_core.cli.turn_lines import print_line
 from caw_core.copying import Copied, copy_sessions
+from caw_core.display.plain import plain
 from caw_core.errors import StorageError
 from caw_core.store import Store
 

@@ -6,17 +6,17 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 import click
 
-from caw_core.cli.plain import plain
 from caw_core.cli.published import published
 from caw_core.cli.record_options import open_store, record_options
 from caw_core.cli.session_names import find_session
+from caw_core.display.plain import plain
 from caw_core.errors import ConfigError, TrajectoryError
-from caw_core.handles import check_new_session_id, new_session_id
+from caw_core.handles import check_new_session_id
 from caw_core.serialize import trajectory_from_dict, trajectory_to_dict
 
 if TYPE_CHECKING:
@@ -103,7 +103,9 @@ def _json(document: dict[str, Any]) -> bytes:
 @click.option("--session-id", help="The id in the store. Default: the document's.")
 @record_options[0]
 @record_options[1]
-def import_(file: str, *, form: str | None, session_id: str | None, **given: Any) -> None:
+def import_(
+    file: str, *, form: Literal["caw", "atif"] | None, session_id: str | None, **given: Any
+) -> None:
     """Read a document into a record; FILE is one that 'caw sessions export' wrote, or ATIF.
 
     "-" is stdin. Prints the session's id. A session that is there already is never changed.
@@ -116,30 +118,19 @@ def import_(file: str, *, form: str | None, session_id: str | None, **given: Any
     click.echo(record.session_id)
 
 
-def _read(file: str, form: str | None) -> Trajectory:
+def _read(file: str, form: Literal["caw", "atif"] | None) -> Trajectory:
+    from caw_core.formats.reading import read_document
+
     try:
         with click.open_file(file, "rb") as opened:
-            document = json.load(opened)
+            text = opened.read()
     except OSError as error:
         msg = f"{file}: {error}"
         raise TrajectoryError(msg) from error
-    except (ValueError, RecursionError) as error:
-        msg = f"{file} is no JSON document: {error}"
-        raise TrajectoryError(msg) from error
-    if not isinstance(document, dict):
-        msg = f"{file}: it holds no object"
-        raise TrajectoryError(msg)
-    if form == "atif" or (form is None and "schema_version" in document):
-        from caw_core.formats.atif_reading import from_atif
-
-        found = from_atif(document)
-        for what in found.left_out:
-            _tell(f"left out: {what}")
-        return found.trajectory
-    if "turns" not in document:
-        msg = f"{file} is neither a record of caw's nor an ATIF document: it has no turns"
-        raise TrajectoryError(msg)
-    return trajectory_from_dict({"session_id": new_session_id(), **document})
+    found = read_document(text, file, form)
+    for what in found.left_out:
+        _tell(f"left out: {what}")
+    return found.trajectory
 
 
 def _store(store: Store, record: Trajectory) -> None:

@@ -7,10 +7,10 @@ from typing import Any
 import click
 
 from caw_core.cli.option_types import ProviderNames
-from caw_core.cli.plain import one_line, plain
 from caw_core.cli.record_options import open_store, record_options
 from caw_core.cli.tables import print_table
 from caw_core.cli.turn_lines import print_line
+from caw_core.display.plain import one_line, plain
 from caw_core.storage import SearchQuery
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from caw_core.cli.plain import one_line, plain
+from caw_core.display.plain import one_line, plain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,9 +8,9 @@ from rich.console import Console
 from rich.text import Text
 
 from caw_core.blocks import ImageBlock, SteerBlock, TextBlock, ThinkingBlock, ToolUse
-from caw_core.cli.plain import local_time, one_line, plain
-from caw_core.cli.tool_words import call_words, output_words
-from caw_core.cli.turn_screen import usage_words
+from caw_core.display.event_words import usage_words
+from caw_core.display.plain import local_time, one_line, plain
+from caw_core.display.tool_words import call_words, output_words
 
 if TYPE_CHECKING:
     from caw_core.blocks import Block

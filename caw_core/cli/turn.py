@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from caw_core.cli.person import Person
     from caw_core.events import Event
+    from caw_core.interactive import InteractiveResult
     from caw_core.provider import Prompt
     from caw_core.session import Session
     from caw_core.trajectory import Turn
@@ -107,8 +108,8 @@ def run_turn(
     return turn
 
 
-def save_handle(session: Session, file: Path | None) -> None:
-    """Write the session's resume handle to *file*, readable by its owner alone.
+def save_handle(session: Session | InteractiveResult, file: Path | None) -> None:
+    """Write the resume handle, if there is one, to *file*, readable by its owner alone.
 
     Where that fails while an error is under way, the error gets a note and stays what is told.
 
@@ -121,6 +122,8 @@ def save_handle(session: Session, file: Path | None) -> None:
         handle = session.resume_handle
     except SessionStateError:
         # The turn failed before the agent gave its key; that failure is what is told.
+        return
+    if handle is None:
         return
     failure = sys.exception()
     try:

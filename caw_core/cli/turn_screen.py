@@ -10,15 +10,15 @@ from rich.text import Text
 
 from caw_core import events as ev
 from caw_core.cli.activity import Activity
-from caw_core.cli.plain import local_time, one_line, plain
-from caw_core.cli.tool_words import call_words, output_words
+from caw_core.display.event_words import notes_of, turn_words
+from caw_core.display.plain import plain
+from caw_core.display.text_flow import TextFlow
+from caw_core.display.tool_words import call_words, output_words
 
 if TYPE_CHECKING:
     from caw_core.session import Session
     from caw_core.trajectory import Turn
-    from caw_core.usage import UsageStats
 
-_Key = tuple[str, str]
 _TEXT = "text"
 _THINKING = "thinking"
 
@@ -47,8 +47,7 @@ class TurnScreen:
         self._reset()
 
     def _reset(self) -> None:
-        self._open: _Key | None = None
-        self._said: dict[_Key, str] = {}
+        self._flow = TextFlow()
         self._thought: list[str] = []
         self._wrote = False
         self._out_unfinished = False
@@ -71,33 +70,31 @@ class TurnScreen:
         self._provider = provider
         self._activity.wait(f"{provider} works")
 
-    def show(self, event: ev.Event) -> None:  # noqa: C901 - a flat table
+    def show(self, event: ev.Event) -> None:
         """Show what happened."""
         if not isinstance(event, ev.ThinkingDelta):
             self._finish_thought()
         match event:
             case ev.TextDelta():
-                self._delta((_TEXT, event.block_id), event.text)
+                self._write(_TEXT, *self._flow.delta((_TEXT, event.block_id), event.text))
             case ev.TextDone():
-                self._done((_TEXT, event.block_id), event.text)
+                self._write(_TEXT, *self._flow.done((_TEXT, event.block_id), event.text))
             case ev.ThinkingDelta() if not self._quiet:
-                self._delta((_THINKING, event.block_id), event.text)
+                self._write(_THINKING, *self._flow.delta((_THINKING, event.block_id), event.text))
             case ev.ThinkingDone() if not self._quiet:
-                self._done((_THINKING, event.block_id), event.text)
-            case ev.Notice(level="warning"):
-                self._note(event.message, "yellow")
-            case ev.Waiting():
-                self._note(f"waits until {local_time(event.until)}: {event.reason}", "yellow")
-                self._activity.wait("waiting for the limit to end")
+                self._write(_THINKING, *self._flow.done((_THINKING, event.block_id), event.text))
+                self._finish_thought()
             case ev.PermissionAsked() if self._asks:
                 self._make_room()
-            case ev.PermissionSettled():
-                self._settled(event)
             case ev.Progress() if not self._quiet:
                 self._end_line()
                 self._activity.advance(event)
-            case _ if not self._quiet:
-                self._show_work(event)
+            case ev.ToolStarted() | ev.ToolFinished():
+                self._flow.part()
+                if not self._quiet:
+                    self._show_tool(event)
+            case _:
+                self._tell(event)
 
     def end(self, session: Session, turn: Turn) -> None:
         """Finish the answer, and say what it cost and how to go on."""
@@ -106,7 +103,7 @@ class TurnScreen:
         self.close()
         if turn.stop_reason not in {None, "end_turn"}:
             self._note(f"the agent stopped early: {turn.stop_reason}", "yellow")
-        self.say(" · ".join(_summary(session, turn)))
+        self.say(" · ".join(turn_words(session.provider, turn)))
 
     def fail(self, error: BaseException, session: Session | None, turn: Turn | None) -> None:
         """Finish what is on the screen; the error comes below it."""
@@ -127,77 +124,35 @@ class TurnScreen:
 
     # ---------------------------------------------------------------------------- its pieces
 
-    def _show_work(self, event: ev.Event) -> None:  # noqa: C901, PLR0912 - a flat table
-        match event:
-            case ev.PermissionAsked():
-                words = call_words(event.tool, event.arguments, self._width)
-                self._note(f"• asks for {words}", "cyan")
-            case ev.Steered():
-                for line in event.text.splitlines():
-                    self._note(f"> {line}", "bold")
-            case ev.ToolStarted():
-                self._note(f"• {call_words(event.name, event.arguments, self._width)}", "cyan")
-                self._activity.wait(f"{event.name} runs")
-            case ev.ToolFinished():
-                failed = event.is_error or event.status in {"failed", "declined"}
-                for line in output_words(event.output or "", self._width):
-                    self._note(f"  {line}", "red" if failed else "dim")
-                if failed:
-                    self._note(f"  ({event.status or 'failed'})", "red")
-                self._activity.wait(f"{self._provider} works")
-            case ev.FileChanged():
-                self._note(f"• {event.kind} {one_line(event.path, self._width)}", "cyan")
-            case ev.PlanUpdated():
-                for entry in event.entries:
-                    mark = {"completed": "x", "in_progress": "~"}.get(entry.status, " ")
-                    self._note(f"  [{mark}] {one_line(entry.text, self._width)}", "dim")
-            case ev.Retrying():
-                self._note(_retry_words(event), "yellow")
-                self._activity.wait(f"{self._provider} works")
-            case ev.Notice():
-                self._note(event.message, "dim")
-            case ev.ImageDone():
-                self._note(f"• image {event.mime_type} {one_line(event.uri, 200)}", "cyan")
-
-    def _settled(self, event: ev.PermissionSettled) -> None:
-        if not event.allowed:
-            self._note(f"  not permitted{event.reason and f': {event.reason}'}", "yellow")
-        elif not self._quiet:
-            self._note("  permitted" + (" for the whole session" if event.always else ""), "dim")
+    def _show_tool(self, event: ev.ToolStarted | ev.ToolFinished) -> None:
+        if isinstance(event, ev.ToolStarted):
+            self._note(f"• {call_words(event.name, event.arguments, self._width)}", "cyan")
+            self._activity.wait(f"{event.name} runs")
+            return
+        failed = event.is_error or event.status in {"failed", "declined"}
+        for line in output_words(event.output or "", self._width):
+            self._note(f"  {line}", "red" if failed else "dim")
+        if failed:
+            self._note(f"  ({event.status or 'failed'})", "red")
         self._activity.wait(f"{self._provider} works")
 
-    def _delta(self, key: _Key, text: str) -> None:
-        if key != self._open:
-            self._begin_block(key)
-        self._said[key] = self._said.get(key, "") + text
-        self._write(key, text)
+    def _tell(self, event: ev.Event) -> None:
+        for note in notes_of(event, self._width):
+            if note.warns or not self._quiet:
+                self._note(note.text, note.style)
+        if isinstance(event, ev.ImageDone | ev.Steered):
+            self._flow.part()
+        elif isinstance(event, ev.Waiting):
+            self._activity.wait("waiting for the limit to end")
+        elif isinstance(event, ev.PermissionSettled | ev.Retrying):
+            self._activity.wait(f"{self._provider} works")
 
-    def _done(self, key: _Key, text: str) -> None:
-        said = self._said.pop(key, "")
-        rest = text.removeprefix(said) if text.startswith(said) else text
-        # The whole text is the truth: where it is not what the deltas said, it is shown again.
-        if rest and (key != self._open or not text.startswith(said)):
-            self._begin_block(key)
-        self._write(key, rest)
-        self._open = None
-        if key[0] == _THINKING:
-            self._finish_thought()
-
-    def _begin_block(self, key: _Key) -> None:
-        self._finish_thought()
-        self._end_line()
-        if key[0] == _TEXT and self._stream:
-            if self._out_unfinished:
-                self._out("\n")
-            if self._wrote:
-                self._out("\n")
-        self._said.pop(key, None)
-        self._open = key
-
-    def _write(self, key: _Key, text: str) -> None:
+    def _write(self, kind: str, begins: bool, text: str) -> None:  # noqa: FBT001 - as TextFlow has it
+        if begins:
+            self._begin_block(kind)
         if not text:
             return
-        if key[0] == _TEXT:
+        if kind == _TEXT:
             if self._stream:
                 self._write_text(text)
         elif self._live:
@@ -206,6 +161,15 @@ class TurnScreen:
             self._err_unfinished = not text.endswith("\n")
         else:
             self._thought.append(text)
+
+    def _begin_block(self, kind: str) -> None:
+        self._finish_thought()
+        self._end_line()
+        if kind == _TEXT and self._stream:
+            if self._out_unfinished:
+                self._out("\n")
+            if self._wrote:
+                self._out("\n")
 
     def _finish_thought(self) -> None:
         thought, self._thought = "".join(self._thought).strip(), []
@@ -232,33 +196,8 @@ class TurnScreen:
         self._end_line()
         if self._shared and self._out_unfinished:
             self._out("\n")
-        self._open = None
+        self._flow.pause()
 
     def _note(self, message: str, style: str) -> None:
         self._make_room()
         self._err.print(Text(plain(message), style=style), soft_wrap=True)
-
-
-def _retry_words(event: ev.Retrying) -> str:
-    count = f" ({event.attempt}/{event.max_attempts})" if event.max_attempts else ""
-    wait = f" in {event.wait_seconds:g} s" if event.wait_seconds is not None else ""
-    return f"the agent tries again{count}{wait}: {event.reason}"
-
-
-def _summary(session: Session, turn: Turn) -> list[str]:
-    model = "" if turn.model == session.provider else turn.model
-    parts = [f"{session.provider} {model}".strip(), f"{turn.duration_ms / 1000:.1f} s"]
-    parts += usage_words(turn.usage)
-    return parts
-
-
-def usage_words(usage: UsageStats) -> list[str]:
-    """Return tokens and cost, each only if known, and whether the cost is not the agent's own."""
-    words = []
-    if usage.total_tokens:
-        came_in = usage.total_tokens - usage.output_tokens
-        words.append(f"{came_in:,} tokens in, {usage.output_tokens:,} out")
-    if usage.cost_usd:
-        computed = " computed" if usage.cost_source == "computed" else ""
-        words.append(f"${usage.cost_usd:.4f}{computed}")
-    return words

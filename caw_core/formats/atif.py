@@ -17,7 +17,6 @@ from caw_core.errors import ConfigError
 from caw_core.serialize import (
     block_to_dict,
     session_info_to_dict,
-    trajectory_from_dict,
     turn_to_dict,
 )
 
@@ -161,20 +160,25 @@ class _Writer:
         document = block_to_dict(use)
         known = {"type", "id", "name", "arguments", "output"}
         rest = {key: value for key, value in document.items() if key not in known}
-        nested = rest.pop("subagent_trajectory", None)
+        nested = use.subagent_trajectory
+        # A document needs a step.
+        if nested is not None and (nested.turns or nested.system_prompt):
+            del rest["subagent_trajectory"]
+        else:
+            nested = None
         call = {"tool_call_id": use.id, "function_name": use.name, "arguments": dict(use.arguments)}
         if rest:
             call["extra"] = {OURS: rest}
         step.setdefault("tool_calls", []).append(call)
-        if use.status == "running" and not use.output:
+        if use.status == "running" and not use.output and nested is None:
             return
         result: _Document = {"source_call_id": use.id, "content": use.output}
         if nested is not None:
             result["subagent_trajectory_ref"] = [self._subagent(nested)]
         step.setdefault("observation", {"results": []})["results"].append(result)
 
-    def _subagent(self, document: Mapping[str, Any]) -> _Document:
-        export = to_atif(trajectory_from_dict(document))
+    def _subagent(self, trajectory: Trajectory) -> _Document:
+        export = to_atif(trajectory)
         embedded = export.document
         embedded["trajectory_id"] = f"{embedded['trajectory_id']}-{len(self.subagents) + 1}"
         # An embedded one may embed others; its own array goes with it.

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from caw_core.blocks import Block
     from caw_core.trajectory import Trajectory, Turn
 
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'self'"
 
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
@@ -24,22 +24,33 @@ pre { white-space: pre-wrap; overflow-wrap: anywhere; background: #f4f4f4; paddi
 pre.said { font: inherit; background: none; padding: 0; }
 blockquote { border-left: .25rem solid #3b73c4; margin: 1rem 0; padding: .1rem 1rem; }
 details { margin: .6rem 0; } summary { cursor: pointer; } img { max-width: 100%; }
+table { border-collapse: collapse; width: 100%; }
+td, th { text-align: left; vertical-align: top; padding: .3rem .6rem .3rem 0; }
 .failed { color: #a3131f; } .facts, .quiet { color: #555; }
 @media (prefers-color-scheme: dark) {
   body { background: #16181c; color: #e6e6e6; } pre { background: #24272d; }
-  .failed { color: #ff8a8a; } .facts, .quiet { color: #aaa; }
+  a { color: #8ab8ff; } .failed { color: #ff8a8a; } .facts, .quiet { color: #aaa; }
 }
 """
 
 
-def to_html(trajectory: Trajectory) -> str:
+def to_html(trajectory: Trajectory, *, back: str = "") -> str:
     """Return a record as one HTML page.
+
+    Args:
+        trajectory: the record.
+        back: the address of a list that it is reached from, which the page then links to.
 
     Everything that the agent, its tools and the user wrote is text on it, never markup, and the
     page's own policy forbids scripts and requests.
     """
     title = html.escape(title_of_record(trajectory))
-    body = "\n".join(_body(trajectory))
+    link = f'<nav><a href="{html.escape(back, quote=True)}">All sessions</a></nav>' if back else ""
+    return page(title, "\n".join([link, f"<h1>{title}</h1>", *_body(trajectory)]))
+
+
+def page(title: str, body: str) -> str:
+    """Return a page in the style of records; both arguments are markup."""
     return f"""<!doctype html>
 <html lang="en">
 <head>
@@ -50,27 +61,31 @@ def to_html(trajectory: Trajectory) -> str:
 <style>{_STYLE}</style>
 </head>
 <body>
-<h1>{title}</h1>
 {body}
 </body>
 </html>
 """
 
 
-def _body(trajectory: Trajectory) -> Iterator[str]:
+def _body(trajectory: Trajectory, prefix: str = "") -> Iterator[str]:
+    """Yield what a record tells; *prefix* tells its places from those of other records."""
     facts = " · ".join(f"{name}: {html.escape(value)}" for name, value in facts_of(trajectory))
     yield f'<p class="facts">{facts}</p>'
     if trajectory.system_prompt:
         yield _folded("System prompt", trajectory.system_prompt)
     for turn in trajectory.turns:
-        yield from _turn(turn)
+        yield from _turn(turn, prefix)
 
 
-def _turn(turn: Turn) -> Iterator[str]:
-    yield f'<section id="turn-{turn.index}">'
+def _turn(turn: Turn, prefix: str) -> Iterator[str]:
+    place = f"{prefix}turn-{turn.index}"
+    yield f'<section id="{place}">'
     yield f"<h2>{html.escape(heading_of(turn))}</h2>"
     yield f"<blockquote>{_pre(turn.input, 'said')}</blockquote>"
-    yield from (_block(block) for block in turn.output)
+    for number, block in enumerate(turn.output):
+        yield _block(block)
+        if isinstance(block, ToolUse) and block.subagent_trajectory is not None:
+            yield _subagent(block.subagent_trajectory, f"{place}-{number}-")
     if turn.error is not None:
         words = html.escape(f"{turn.error.type}: {turn.error.message}")
         yield f'<p class="failed">{words}</p>'
@@ -107,6 +122,12 @@ def _tool(use: ToolUse) -> str:
     name = html.escape(f"Tool {use.name}{ended}")
     output = _pre(use.output) if use.output else ""
     return f"<details><summary{kind}>{name}</summary>{_pre(arguments)}{output}</details>"
+
+
+def _subagent(trajectory: Trajectory, prefix: str) -> str:
+    title = html.escape(title_of_record(trajectory))
+    body = "\n".join(_body(trajectory, prefix))
+    return f"<details><summary>Subagent: {title}</summary><blockquote>{body}</blockquote></details>"
 
 
 def _folded(summary: str, text: str) -> str:

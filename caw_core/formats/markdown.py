@@ -29,7 +29,7 @@ def title_of_record(trajectory: Trajectory) -> str:
 
 def facts_of(trajectory: Trajectory) -> list[tuple[str, str]]:
     """Return what the head of a record tells, name and value."""
-    usage = trajectory.usage
+    usage = trajectory.total_usage
     cost = f", ${usage.cost_usd:.4f}" if usage.cost_usd is not None else ""
     facts = [
         ("model", " ".join(filter(None, (trajectory.model, trajectory.reasoning)))),
@@ -87,6 +87,8 @@ def _tool(use: ToolUse) -> str:
     pieces = [f"**Tool** `{use.name}`{ended}", _fenced(arguments, "json")]
     if use.output:
         pieces.append(_fenced(use.output))
+    if use.subagent_trajectory is not None:
+        pieces.append(_quoted("\n\n".join(_pieces(use.subagent_trajectory))))
     return "\n\n".join(pieces)
 
 

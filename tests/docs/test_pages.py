@@ -111,6 +111,21 @@ def test_page_runs_with_codex(tools: Any, tmp_path: Path, request: pytest.Fixtur
     assert len(server.requests) == 2
 
 
+@pytest.mark.parametrize(
+    "page",
+    [
+        page
+        for page in PAGES
+        if page.parent.name == "how-to" and "```console run" in page.read_text()
+    ],
+    ids=lambda page: page.name,
+)
+def test_commands_of_a_page_print_what_it_shows(page: Path, tools: Any, tmp_path: Path) -> None:
+    env = environment(tools, tmp_path)
+    env["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), env["PATH"]])
+    tools.Folder(tmp_path, env).follow(page)
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(DOCS)))
 def test_block_that_is_not_run_says_why(page: Path, tools: Any) -> None:
     for block in tools.blocks_of(page.read_text()):

@@ -114,14 +114,15 @@ def test_what_has_no_place_is_told(atif_model: Any) -> None:
 
 def test_subagents_are_embedded_and_come_back(atif_model: Any) -> None:
     inner = trajectory(Turn(index=0, input="sub", output=(TextBlock(text="found"),)))
-    extra = {"subagent_trajectory": inner.to_dict()}
-    calls = tuple(ToolUse(id=name, name="task", output="ok", extra=extra) for name in "ab")
+    calls = tuple(
+        ToolUse(id=name, name="task", output="ok", subagent_trajectory=inner) for name in "ab"
+    )
     record = trajectory(Turn(index=0, input="x", output=calls), session_id="outer")
     document = to_atif(record).document
     model = atif_model.model_validate(document)
     assert len({each.trajectory_id for each in model.subagent_trajectories}) == 2
     back = from_atif(document).trajectory.turns[0].tool_calls
-    assert [Trajectory.from_dict(call.extra["subagent_trajectory"]) for call in back] == [inner] * 2
+    assert [call.subagent_trajectory for call in back] == [inner] * 2
 
 
 def test_record_without_a_step_cannot_be_exported() -> None:

@@ -42,6 +42,17 @@ def record(**changes: Any) -> Trajectory:
 
 
 @pytest.mark.parametrize("write", [to_markdown, to_html])
+def test_record_of_a_subagent_is_there_and_counted(write: Any) -> None:
+    inner = record(session_id="inner", system_prompt="look things up")
+    call = ToolUse(id="1", name="subagents.looker", output="found", subagent_trajectory=inner)
+    page = write(record(turns=(Turn(index=0, input="go", output=(call, call)),)))
+    for words in ("codex: session inner", "look things up", "I look.", "2,400 tokens, $0.5000"):
+        assert words in page
+    places = re.findall(r' id="([^"]*)"', page)
+    assert len(set(places)) == len(places)
+
+
+@pytest.mark.parametrize("write", [to_markdown, to_html])
 def test_everything_that_happened_is_there(write: Any) -> None:
     page = write(record())
     for words in (

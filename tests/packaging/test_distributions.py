@@ -31,8 +31,9 @@ def project(folder: Path) -> dict[str, Any]:
 
 
 def package(folder: Path) -> Path:
-    module = str(project(folder)["name"]).replace("-", "_")
-    return folder / module if folder == ROOT else folder / "src" / module
+    document = tomllib.loads((folder / "pyproject.toml").read_text("utf-8"))
+    (source,) = document["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+    return folder / str(source)
 
 
 OWN = {project(folder)["name"]: project(folder)["version"] for folder in FOLDERS}

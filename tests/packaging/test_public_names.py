@@ -23,6 +23,7 @@ HEAVY = {
     "urllib.request",
 }
 PLUGINS = {
+    "caw",
     "caw_prices",
     "caw_provider_codex",
     "caw_provider_echo",

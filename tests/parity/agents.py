@@ -205,7 +205,7 @@ class Codex(AgentKind):
 
     def use(self, server: str, tool: str, arguments: Mapping[str, Any]) -> Call:
         """Use a tool of a server."""
-        return call(tool, arguments, namespace=f"mcp__{server}")
+        return call(tool, arguments, namespace=f"mcp__{server.replace('-', '_')}")
 
     def effort(self, request: RecordedRequest) -> object:
         """Return the effort."""

@@ -10,6 +10,7 @@ import attrs
 import pytest
 
 from caw_core import Attachment, ModelTier, Prompt
+from caw_core.config_file import ConfigFile
 from caw_core.errors import StructuredOutputError
 from caw_testkit.modelserver import call, echo, reply, text
 
@@ -67,17 +68,23 @@ def test_models_are_listed_without_a_request(trial: Trial) -> None:
 
 
 @pytest.mark.feature("tiers")
-def test_tier_is_the_model_that_the_provider_names(trial: Trial) -> None:
-    tiers = trial.agent().provider_info.tiers
+def test_tier_is_the_model_that_the_provider_or_the_user_names(
+    trial: Trial, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CAW_CONFIG", str(tmp_path / "config.json"))
+    info = trial.agent().provider_info
+    tiers = info.tiers or dict(zip(("strongest", "fast"), trial.kind.models, strict=True))
     assert set(tiers) == {tier.value for tier in ModelTier}
+    if not info.tiers:
+        ConfigFile(path=tmp_path / "config.json", models={info.name: tiers}).write()
     trial.server.respond(echo)
     with trial.session(model=ModelTier.FAST) as session:
         session.send("one")
         session.set_model(ModelTier.STRONGEST)
         session.send("two")
     fast, strongest = trial.server.requests
-    assert tiers["fast"] in fast.model
-    assert tiers["strongest"] in strongest.model
+    assert trial.kind.asks_for(fast, tiers["fast"])
+    assert trial.kind.asks_for(strongest, tiers["strongest"])
 
 
 @pytest.mark.feature("max_tokens")

@@ -114,6 +114,30 @@ def test_session_of_the_agents_own_store_is_found_and_taken_over(
     assert trial.server.requests[-1].user_texts()[-2:] == ["about apples", "and pears"]
 
 
+@pytest.mark.feature("interactive")
+@pytest.mark.skipif(sys.platform == "win32", reason="a POSIX terminal")
+def test_python_goes_on_after_the_agents_own_interface(trial: Trial, tmp_path: Path) -> None:
+    from caw_testkit.interactive_host import HandedTerminal
+
+    trial.server.respond(echo)
+    # The one folder that the user of this home trusts; with "full" some ask whether that is meant.
+    trial.cwd = trial.home.cwd
+    given = trial.settings(permissions="ask", data_dir=tmp_path / "records")
+    with HandedTerminal(trial.kind.name, given, tmp_path, prompt="one") as terminal:
+        terminal.sees("echo: one").says("two").sees("echo: two")
+        result = terminal.says("/exit").result()
+    before, after = result["settings"]
+    assert (result["exit_code"], before) == (0, after)
+    agent = trial.agent(data_dir=tmp_path / "records")
+    with agent.resume_session(result["resume_handle"]) as session:
+        assert session.send("three").result == "echo: three"
+        said = [(turn.input, turn.result) for turn in session.trajectory.turns]
+    prompts = ["one", "two", "three"]
+    assert said == [(words, f"echo: {words}") for words in prompts]
+    sent = trial.server.requests[-1].user_texts()
+    assert [words for words in sent if words in prompts] == prompts
+
+
 @pytest.mark.feature("many_sessions")
 def test_many_sessions_run_at_once_in_as_few_processes_as_the_agent_can(trial: Trial) -> None:
     # Each claude is a process of a quarter of a gigabyte.

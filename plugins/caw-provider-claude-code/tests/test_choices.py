@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from caw_core.errors import ConfigError, UnsupportedError
+from caw_core.json_fields import mapping
 from caw_core.mcp import McpServer
 from caw_core.permissions import PermissionDesk
 from caw_core.provider import StartRequest
 from caw_core.tools import ToolGroup
+from caw_provider_claude_code.servers import server_settings
 from caw_provider_claude_code.toolsets import TOOLS, kind_of
 from caw_testkit.modelserver import call, echo, reply, text
 
@@ -161,6 +163,11 @@ def test_read_only_with_servers_of_tools_is_refused(desk: Desk) -> None:
     server = McpServer(name="s", command="true")
     with pytest.raises(UnsupportedError, match="read-only"):
         desk.start(permissions="read-only", mcp_servers=(server,))
+
+
+def test_call_seconds_are_claudes_timeout() -> None:
+    server = McpServer(name="own", url="http://127.0.0.1:1/", call_seconds=90)
+    assert mapping(server_settings([server]), "own")["timeout"] == 90_000
 
 
 @pytest.mark.parametrize(

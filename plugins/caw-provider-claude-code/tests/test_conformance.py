@@ -25,6 +25,8 @@ pytestmark = pytest.mark.real_claude
 class ClaudeScript(ModelScript):
     """Scripts what claude has tools of its own for."""
 
+    leave_keys = "\x04\x04"
+
     def __init__(self, server: ModelServer, home: ProgramHome) -> None:
         super().__init__(
             server,

@@ -247,3 +247,24 @@ def test_broken_lines_are_left_out_and_a_circle_ends(tmp_path: Path) -> None:
         read_native(attrs.evolve(native, path=str(tmp_path / "gone")))
     with pytest.raises(NotResumableError):
         read_native(attrs.evolve(native, resume_key="../x"))
+
+
+def test_answer_that_stands_above_its_prompt_is_the_prompts(tmp_path: Path) -> None:
+    def line(own: str, parent: str | None, kind: str, content: Any) -> str:
+        message = {"id": own, "model": "m", "content": content}
+        return json.dumps({"type": kind, "uuid": own, "parentUuid": parent, "message": message})
+
+    def said(words: str) -> list[dict[str, str]]:
+        return [{"type": "text", "text": words}]
+
+    file = tmp_path / "c.jsonl"
+    lines = [
+        line("b", "a", "assistant", said("one")),
+        line("a", None, "user", "first"),
+        line("d", "c", "assistant", said("two")),
+        line("c", "b", "user", "second"),
+    ]
+    file.write_text("\n".join(lines))
+    key = "6c5c1d0e-0000-4000-8000-000000000000"
+    turns = read_native(NativeSession(provider="claude_code", resume_key=key, path=str(file))).turns
+    assert [(turn.input, turn.result) for turn in turns] == [("first", "one"), ("second", "two")]

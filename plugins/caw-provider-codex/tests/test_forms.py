@@ -146,6 +146,24 @@ def test_given_server_is_added_to_those_of_the_option() -> None:
     }
 
 
+def test_trusted_server_needs_no_permission_and_is_offered_at_once() -> None:
+    server = McpServer(name="my-b", command="x", trusted=True, call_seconds=90)
+    mine = {"features.code_mode": {"direct_only_tool_namespaces": ["mcp__a"]}}
+    config = config_of(mine, mcp_servers=(server,), permissions="read-only")
+    [settings] = config["mcp_servers"].values()
+    assert settings["default_tools_approval_mode"] == "approve"
+    assert settings["tool_timeout_sec"] == 90
+    direct = {"direct_only_tool_namespaces": ["mcp__a", "mcp__my_b"]}
+    assert config["features"] == {"code_mode": direct}
+
+
+def test_short_form_of_a_feature_stays_with_a_trusted_server() -> None:
+    server = McpServer(name="b", command="x", trusted=True)
+    config = config_of({"features.code_mode": True}, mcp_servers=(server,))
+    direct = {"enabled": True, "direct_only_tool_namespaces": ["mcp__b"]}
+    assert config["features"] == {"code_mode": direct}
+
+
 def test_exec_lines_of_every_kind_become_events() -> None:
     decoder = ExecDecoder(UsageStats())
     todo = {"type": "todo_list", "items": [{"text": "a", "completed": True}, {"text": "b"}]}

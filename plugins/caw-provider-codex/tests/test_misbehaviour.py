@@ -25,6 +25,7 @@ from caw_core.errors import (
 )
 from caw_core.events import Notice, TurnEnded, VendorEvent
 from caw_core.fold import TurnFold
+from caw_core.process import Process
 from caw_core.provider import Prompt, StartRequest
 from caw_provider_codex import CodexProvider
 from caw_provider_codex.session import CodexSession
@@ -239,7 +240,9 @@ def test_close_ends_a_start_that_hangs(fake: Fake) -> None:
     session = fake.start()
     assert session._peer is not None
     os.kill(session._peer.pid, signal.SIGKILL)
-    session._peer._process.wait(10)
+    process = session._peer._process
+    assert isinstance(process, Process)
+    process.wait(10)
     fake.program.write_text(f"#!{sys.executable}\nimport time\ntime.sleep(600)\n")
     seen: list[BaseException] = []
 

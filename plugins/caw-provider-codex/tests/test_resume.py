@@ -11,6 +11,7 @@ import pytest
 
 from caw_core.errors import NotResumableError, ProcessError, SessionBusyError, SessionStateError
 from caw_core.events import Notice
+from caw_core.process import Process
 from caw_core.trajectory import Trajectory
 from caw_provider_codex import CodexProvider
 from caw_testkit.modelserver import Usage, echo, mentions, reply, slow, text
@@ -219,7 +220,9 @@ def test_process_killed_before_the_first_turn_costs_nothing(
     session = desk.start()
     assert session._peer is not None
     kill(session)
-    session._peer._process.wait(10)
+    process = session._peer._process
+    assert isinstance(process, Process)
+    process.wait(10)
     assert desk.fold(desk.ask(session, "one")).result == "echo: one"
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from caw_core import McpServer
 from caw_provider_opencode.permissions import Leave, last_action, session_rules
+from caw_provider_opencode.tool_servers import given
 from caw_testkit.modelserver import call, reply, text
 
 if TYPE_CHECKING:
@@ -54,6 +57,19 @@ def test_what_a_mode_does_not_name_is_denied(mode: Any, tool: str) -> None:
 )
 def test_edits_are_allowed_where_the_mode_says_so(mode: Any, action: str) -> None:
     assert _outcome(_rules(mode), "edit", "a.txt") == action
+
+
+@pytest.mark.parametrize("mode", ["read-only", "ask", "auto-edit"])
+def test_tools_of_a_trusted_server_are_allowed(mode: Any) -> None:
+    rules = _rules(mode, servers=("own", "other"), trusted=("own",))
+    assert _outcome(rules, "own_*", "x") == "allow"
+    assert _outcome(rules, "other_*", "x") == ("allow" if mode == "auto-edit" else "deny")
+
+
+def test_call_seconds_are_opencodes_timeout() -> None:
+    server = McpServer(name="own", url="http://127.0.0.1:1/", call_seconds=90)
+    [(_, settings)] = given([server])
+    assert json.loads(settings)["timeout"] == 90_000
 
 
 def test_rules_of_the_user_are_never_widened() -> None:

@@ -77,7 +77,8 @@ def test_old_turn_that_was_killed_is_unknown_with_what_was_seen(tmp_path: Path) 
 
 def test_trajectory_of_a_subagent_stays_on_its_call(tmp_path: Path) -> None:
     (call,) = load(opened("subagents", tmp_path), "subagents").turns[1].tool_calls
-    nested = Trajectory.from_dict(call.extra["subagent_trajectory"])
+    nested = call.subagent_trajectory
+    assert nested is not None
     assert (nested.session_id, nested.result) == ("nested", "answer 5")
 
 

@@ -9,12 +9,16 @@ import tempfile
 import threading
 from typing import TYPE_CHECKING, Any
 
+import attrs
 from tests.provider_breaking import breaks
-from tests.test_reference_provider import ReferenceSession
+from tests.test_reference_provider import Reference, ReferenceSession
 
+from caw_core import hookimpl
 from caw_core.deadlines import Deadlines
 from caw_core.errors import ProcessError, ProviderError
 from caw_core.events import Event, Notice, PermissionAsked, TurnEnded, VendorEvent
+from caw_core.interactive import InteractiveRequest, InteractiveResult
+from caw_core.process import child_environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -315,3 +319,23 @@ class LeavesATemporaryFile(Leaves):
 class ChangesTheEnvironment(Leaves):
     def leave(self) -> None:
         os.environ["REFERENCE_LAST"] = self.key
+
+
+# ------------------------------------------------------------------------- its own interface
+
+
+@breaks("interface_answers_and_python_goes_on")
+class NamesAnotherConversation(Reference):
+    @hookimpl
+    def start_interactive(self, request: InteractiveRequest) -> InteractiveResult:
+        return attrs.evolve(super().start_interactive(request), resume_key=None)
+
+
+@breaks("interface_leaves_the_terminal_as_it_was", patience=2)
+class LeavesAServer(Reference):
+    @hookimpl
+    def start_interactive(self, request: InteractiveRequest) -> InteractiveResult:
+        subprocess.Popen(
+            ["sleep", "600"], env=child_environment(request.env), start_new_session=True
+        )
+        return super().start_interactive(request)

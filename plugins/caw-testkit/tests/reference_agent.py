@@ -2,7 +2,9 @@
 
 It is told in the prompt what to do, and keeps each conversation in a file of its folder::
 
-    reference_agent.py FOLDER KEY [--resume]
+    reference_agent.py FOLDER KEY [--resume | --interface]
+
+With ``--interface`` the first prompt comes over stdin, and the user is there until Ctrl-D.
 """
 
 from __future__ import annotations
@@ -110,8 +112,20 @@ class Turn:
                 os.killpg(self.child.pid, signal.SIGKILL)
 
 
+def show(file: Path) -> None:
+    prompt = sys.stdin.read()
+    file.write_text(json.dumps([prompt]))
+    sys.stdout.write(prompt.partition(" ")[2] + "\n")
+    sys.stdout.flush()
+    with Path("/dev/tty").open() as terminal:
+        terminal.read()
+
+
 def main() -> None:
     file = FOLDER / f"{KEY}.json"
+    if "--interface" in sys.argv:
+        show(file)
+        return
     if "--resume" in sys.argv and not file.exists():
         sys.stderr.write("there is no such conversation\n")
         raise SystemExit(3)

@@ -35,9 +35,11 @@ from caw_core.events import (
     UsageReported,
     VendorEvent,
 )
+from caw_core.interactive import InteractiveRequest, InteractiveResult
 from caw_core.permissions import Decision, PermissionRequest
 from caw_core.process import Process, child_environment
 from caw_core.provider import NATIVE, ProviderInfo, ResumeRequest, StartRequest
+from caw_core.terminal.handover import hand_over
 from caw_core.trajectory import PlanEntry
 from caw_core.usage import UsageStats
 from caw_testkit.conformance import ProviderConformance, ProviderScript
@@ -230,6 +232,7 @@ class Reference:
         {
             "agent_turns",
             "file_changes",
+            "interactive",
             "interrupt",
             "permissions",
             "plans",
@@ -266,6 +269,14 @@ class Reference:
     @hookimpl
     def resume_key_from_trajectory(self, trajectory: Trajectory) -> str | None:
         return trajectory.resume_key
+
+    @hookimpl
+    def start_interactive(self, request: InteractiveRequest) -> InteractiveResult:
+        env = child_environment(request.env)
+        key = request.resume_key or uuid.uuid4().hex
+        argv = [request.options["binary"], env[STORE], key, "--interface"]
+        done = hand_over(request, argv, env=env, stdin=request.prompt)
+        return InteractiveResult(exit_code=done.exit_code, output=done.output, resume_key=key)
 
 
 class ReferenceScript(ProviderScript):

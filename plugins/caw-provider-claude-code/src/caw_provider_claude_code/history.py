@@ -157,17 +157,30 @@ class _Reader:
 
 def _way(lines: list[Line]) -> list[Line]:
     by_id = {text(line, "uuid"): line for line in lines}
-    on_way: set[str] = set()
+    children = {_parent(line): line for line in lines}
     line = lines[-1] if lines else None
-    while line is not None:
-        on_way.add(text(line, "uuid"))
-        # Where the history was summarised, the parent is named under another word.
-        parent = text(line, "parentUuid") or text(line, "logicalParentUuid")
-        # Taken out, so that a file in which lines go in a circle comes to an end.
-        line = by_id.pop(parent, None)
+    # Its own interface may write an answer above the prompt (2.1.197, observed).
+    while line is not None and (after := children.pop(text(line, "uuid"), None)) is not None:
+        line = after
+    way: list[Line] = []
+    # Taken out, so that a file in which lines go in a circle comes to an end.
+    while line is not None and by_id.pop(text(line, "uuid"), None) is not None:
+        way.append(line)
+        line = by_id.get(_parent(line))
     # The calls of one answer are a line each, of which only one may lie on the way.
-    answers = {_answer_id(line) for line in lines if text(line, "uuid") in on_way} - {""}
-    return [line for line in lines if text(line, "uuid") in on_way or _answer_id(line) in answers]
+    answers: dict[str, list[Line]] = {}
+    for line in lines:
+        answers.setdefault(_answer_id(line), []).append(line)
+    whole: list[Line] = []
+    for line in reversed(way):
+        answer = _answer_id(line)
+        whole += answers.pop(answer, []) if answer else [line]
+    return whole
+
+
+def _parent(line: Line) -> str:
+    # Where the history was summarised, the parent is named under another word.
+    return text(line, "parentUuid") or text(line, "logicalParentUuid")
 
 
 def _answer_id(line: Line) -> str:

@@ -42,6 +42,7 @@ class Launch:
         env: the whole environment; it holds keys, so it is not part of ``repr``.
         greeting: the ``initialize`` request; it holds the system prompt.
         form: the JSON Schema of all its answers; None for none.
+        present: it has its own interface and a user.
     """
 
     program: Path
@@ -52,6 +53,7 @@ class Launch:
     env: Mapping[str, str] = attrs.field(repr=False)
     greeting: Mapping[str, JSON] = attrs.field(repr=False)
     form: Mapping[str, JSON] | None = attrs.field(default=None, repr=False)
+    present: bool = False
 
     def argv(self, *conversation: str) -> list[str]:
         """Return the command line; *conversation* are the flags that name the conversation."""
@@ -59,15 +61,17 @@ class Launch:
         chosen = [f"--model={self.model}"] if self.model else []
         if self.effort:
             chosen.append(f"--effort={self.effort}")
-        return [str(self.program), *_FLAGS, *self.flags, *chosen, *conversation]
+        printing = () if self.present else _FLAGS
+        return [str(self.program), *printing, *self.flags, *chosen, *conversation]
 
 
-def prepare(request: StartRequest, *, live: bool) -> Launch:
+def prepare(request: StartRequest, *, live: bool, present: bool = False) -> Launch:
     """Work out how to start claude; nothing is started.
 
     Args:
         request: what was asked for.
         live: whether it is kept running and the control protocol is spoken with it.
+        present: whether it is started with its own interface, for a user who is there.
 
     Raises:
         ConfigError: an option cannot be understood, or claude would refuse it.
@@ -83,20 +87,23 @@ def prepare(request: StartRequest, *, live: bool) -> Launch:
     return Launch(
         program=CLAUDE.find(env, request.options),
         cwd=request.cwd,
-        flags=tuple(_flags(request, env, live=live)),
+        flags=tuple(_flags(request, env, live=live, present=present)),
         model=request.model or "",
         effort=request.reasoning or "",
         env=env,
         greeting={"subtype": "initialize", "hooks": None, **_system_prompt(request)},
+        present=present,
     )
 
 
-def _flags(request: StartRequest, env: Mapping[str, str], *, live: bool) -> list[str]:
-    flags = permission_flags(request, env, answers=live)
+def _flags(
+    request: StartRequest, env: Mapping[str, str], *, live: bool, present: bool
+) -> list[str]:
+    flags = permission_flags(request, env, answers=live, present=present)
     if live:
         # The echo of a prompt is how its turn is told from one that claude began by itself.
         flags.append("--replay-user-messages")
-    if request.max_turns is not None:
+    if request.max_turns is not None and not present:
         flags.append(f"--max-turns={request.max_turns}")
     flags += [f"--add-dir={folder}" for folder in request.additional_dirs]
     sources = request.options.get("settings_sources")

@@ -17,6 +17,12 @@ DEFAULT: Final = "default"
 TIERS: Final = {"strongest": "opus", "fast": "haiku"}
 """Claude's own aliases; they stay while the models behind them change."""
 
+TIER_VARIABLES: Final = {
+    "strongest": "ANTHROPIC_MODEL",
+    "fast": "ANTHROPIC_SMALL_FAST_MODEL",
+}
+"""Claude Code's variables for the model that it works with, and the one for small things."""
+
 
 def offered_models(greeting: dict[str, JSON]) -> list[ModelInfo]:
     """Return the models in claude's answer to ``initialize``."""

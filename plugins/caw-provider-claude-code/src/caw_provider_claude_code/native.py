@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from datetime import UTC, datetime
 from pathlib import Path
@@ -73,6 +74,15 @@ def read_native(native: NativeSession) -> Trajectory:
         resume_key=key,
         turns=turns,
     )
+
+
+def was_begun(files: list[Path]) -> bool:
+    """Tell whether some prompt stands in a conversation's newest file."""
+    with contextlib.suppress(OSError):
+        return any(
+            main_line(line) and prompt_of(line) for file in files[:1] for line in _lines(file)
+        )
+    return False
 
 
 def _described(file: Path, cwd: Path, env: Mapping[str, str | None]) -> NativeSession | None:

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 HOW: Final = (
     "read-only: claude offers the model nothing but reading, searching and its task list in cwd, "
-    "and no MCP servers; ask: its default mode, what it asks for is brought to on_permission, "
-    "without which the answer is no; auto-edit: it may change files in cwd, anything else is "
-    "asked for like that; full: nothing is asked. Rules in the settings files that claude reads "
-    "(option settings_sources) hold as well. Claude has no sandbox of its own for commands. "
+    "and no MCP servers but trusted ones; ask: its default mode, what it asks for is brought to "
+    "on_permission, without which the answer is no; auto-edit: it may change files in cwd, all "
+    "else is asked for like that; full: nothing is asked. Rules in the settings files that claude "
+    "reads (option settings_sources) hold as well. Claude has no sandbox of its own for commands. "
     "'Always' holds until claude is started again."
 )
 
@@ -36,28 +36,38 @@ _MODES: Final[Mapping[Permissions, str]] = {
 }
 
 
-def permission_flags(request: StartRequest, env: Mapping[str, str], *, answers: bool) -> list[str]:
+def permission_flags(
+    request: StartRequest, env: Mapping[str, str], *, answers: bool, present: bool = False
+) -> list[str]:
     """Return claude's flags for what the agent may do and which tools it has.
 
     Args:
         request: what was asked for.
         env: the environment in which claude will run.
         answers: whether claude can bring us its requests.
+        present: whether it asks the user itself, in its own interface.
 
     Raises:
         ConfigError: claude would refuse to start with them.
-        UnsupportedError: MCP servers are wanted where nothing that acts is allowed.
+        UnsupportedError: MCP servers are wanted where nothing that acts is allowed, and are not
+            trusted.
     """
     if request.permissions == "full":
         _check_root(env)
     flags = [_MODES[request.permissions]]
     if answers:
         flags.append("--permission-prompt-tool=stdio")
-    asks = answers and request.permission_desk.attended
+    trusted = [f"mcp__{server.name}" for server in request.mcp_servers if server.trusted]
+    if trusted:
+        flags.append(f"--allowedTools={','.join(trusted)}")
+    asks = present or (answers and request.permission_desk.attended)
     groups = request.tools
     if request.permissions == "read-only":
-        if request.mcp_servers:
-            msg = "MCP servers may do anything, so claude takes none with permissions='read-only'"
+        if not all(server.trusted for server in request.mcp_servers):
+            msg = (
+                "MCP servers may do anything, so claude takes none with permissions='read-only' "
+                "that is not trusted: McpServer(trusted=True)"
+            )
             raise UnsupportedError(msg, provider=NAME, options=("mcp_servers",))
         wanted = ToolGroup.READER | ToolGroup.INTERACTION if groups is None else groups
         names = offered(wanted & ToolGroup.READER)

@@ -9,7 +9,7 @@ from caw_core.programs import ProgramVersions
 from caw_core.provider import NATIVE, OptionSupport, ProviderInfo
 from caw_provider_claude_code import permissions
 from caw_provider_claude_code.errors import NAME
-from caw_provider_claude_code.models import TIERS
+from caw_provider_claude_code.models import TIER_VARIABLES, TIERS
 from caw_provider_claude_code.program import CLAUDE
 from caw_provider_claude_code.session import open_session
 from caw_provider_claude_code.transcripts import conversation_id
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from caw_core.credentials import ContainerCredentials
+    from caw_core.interactive import InteractiveRequest, InteractiveResult
     from caw_core.provider import (
         NativeSession,
         ProviderSession,
@@ -37,6 +39,7 @@ _INFO: Final = ProviderInfo(
             "files",
             "fork",
             "images",
+            "interactive",
             "interrupt",
             "models",
             "permissions",
@@ -63,7 +66,7 @@ _INFO: Final = ProviderInfo(
                 "up to three times before the turn ends with max_tokens"
             ),
         ),
-        "max_turns": NATIVE,
+        "max_turns": OptionSupport(support="native", how="not in claude's own interface"),
         "mcp_servers": OptionSupport(
             support="native",
             how="added to those of claude's own settings, over stdio or streamable HTTP",
@@ -103,6 +106,7 @@ _INFO: Final = ProviderInfo(
         "system_prompt_mode": "append (default) or replace; see system_prompt",
     },
     tiers=TIERS,
+    tier_variables=TIER_VARIABLES,
     program=CLAUDE.name,
     install_hint=CLAUDE.install_hint,
 )
@@ -127,6 +131,13 @@ class ClaudeCodeProvider:
         return open_session(request, request.resume_key)
 
     @hookimpl
+    def start_interactive(self, request: InteractiveRequest) -> InteractiveResult:
+        """Hand over the terminal; see `caw_core.hookspecs.ProviderSpecs.start_interactive`."""
+        from caw_provider_claude_code.interactive import hold_conversation
+
+        return hold_conversation(request)
+
+    @hookimpl
     def resume_key_from_trajectory(self, trajectory: Trajectory) -> str | None:
         """Return claude's id; records of the wrapper before caw have it as their own id."""
         if trajectory.resume_key:
@@ -142,11 +153,23 @@ class ClaudeCodeProvider:
     def check_ready(self, env: Mapping[str, str | None], options: Mapping[str, Any]) -> Readiness:
         """Look for the program and for credentials; neither network nor tokens are used."""
         from caw_core.readiness import program_readiness
-        from caw_provider_claude_code.readiness import LOGIN_HINT, credentials
+        from caw_provider_claude_code.readiness import LOGIN_HINT, seen_credentials
 
         return program_readiness(
-            CLAUDE, self._versions, env, options, credentials=credentials, login_hint=LOGIN_HINT
+            CLAUDE,
+            self._versions,
+            env,
+            options,
+            credentials=seen_credentials,
+            login_hint=LOGIN_HINT,
         )
+
+    @hookimpl
+    def container_credentials(self, env: Mapping[str, str | None]) -> ContainerCredentials:
+        """Say where the login lies; it is not read but for when it runs out."""
+        from caw_provider_claude_code.login import container_credentials
+
+        return container_credentials(env)
 
     @hookimpl
     def find_sessions(self, cwd: Path, env: Mapping[str, str | None]) -> list[NativeSession]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Final
 
+from caw_core.readiness import SeenCredentials
 from caw_provider_claude_code.transcripts import config_dir
 
 if TYPE_CHECKING:
@@ -13,8 +14,10 @@ if TYPE_CHECKING:
 
 LOGIN_HINT: Final = "Log in by starting claude once, or set ANTHROPIC_API_KEY."
 
-_KEYS: Final = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN")
-_CLOUDS: Final = (
+LOGIN_FILE: Final = ".credentials.json"
+
+KEYS: Final = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN")
+CLOUDS: Final = (
     "CLAUDE_CODE_USE_BEDROCK",
     "CLAUDE_CODE_USE_VERTEX",
     "CLAUDE_CODE_USE_FOUNDRY",
@@ -27,17 +30,28 @@ def credentials(env: Mapping[str, str]) -> str:
     A cloud's switch or a key in the environment, a login, or a command in the settings that gives
     a key. A login in the keychain of macOS shows by the account that claude's state names.
     """
-    for name in (*_CLOUDS, *_KEYS):
+    for name in (*CLOUDS, *KEYS):
         if env.get(name):
             return name
     folder = config_dir(env)
-    if (folder / ".credentials.json").is_file():
-        return ".credentials.json"
+    if (folder / LOGIN_FILE).is_file():
+        return LOGIN_FILE
     if _read(folder / "settings.json").get("apiKeyHelper"):
         return "apiKeyHelper"
     # Beside the folder by default, inside it where CLAUDE_CONFIG_DIR moves everything.
     state = folder if env.get("CLAUDE_CONFIG_DIR") else folder.parent
     return "oauthAccount" if _read(state / ".claude.json").get("oauthAccount") else ""
+
+
+def seen_credentials(env: Mapping[str, str]) -> SeenCredentials:
+    """Do as `credentials`, and say when a login that lies in a file runs out."""
+    from caw_provider_claude_code.login import login_expiry
+
+    seen = credentials(env)
+    if seen != LOGIN_FILE:
+        return SeenCredentials(seen=seen)
+    file = config_dir(env) / LOGIN_FILE
+    return SeenCredentials(seen=seen, path=str(file), expire_at=login_expiry(file))
 
 
 def _read(file: Path) -> dict[str, object]:

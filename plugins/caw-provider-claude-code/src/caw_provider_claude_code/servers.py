@@ -29,11 +29,16 @@ def failures(answer: dict[str, JSON]) -> list[str]:
 
 
 def _settings(server: McpServer) -> dict[str, JSON]:
+    settings: dict[str, JSON]
     if server.url:
-        return {"type": "http", "url": server.url, "headers": dict(server.headers)}
-    return {
-        "type": "stdio",
-        "command": server.command,
-        "args": list(server.args),
-        "env": dict(server.env),
-    }
+        settings = {"type": "http", "url": server.url, "headers": dict(server.headers)}
+    else:
+        settings = {
+            "type": "stdio",
+            "command": server.command,
+            "args": list(server.args),
+            "env": dict(server.env),
+        }
+    if server.call_seconds is not None:
+        settings["timeout"] = round(server.call_seconds * 1000)
+    return settings

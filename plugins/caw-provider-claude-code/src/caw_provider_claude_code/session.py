@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import uuid
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
@@ -37,7 +36,12 @@ from caw_provider_claude_code.protocols import (
     speaks_no_control,
 )
 from caw_provider_claude_code.starting import start_live, start_once
-from caw_provider_claude_code.transcripts import conversation_id, resume_argument, transcripts
+from caw_provider_claude_code.transcripts import (
+    conversation_id,
+    new_conversation,
+    resume_argument,
+    transcripts,
+)
 from caw_provider_claude_code.turn import RunningTurn
 
 if TYPE_CHECKING:
@@ -97,7 +101,7 @@ class ClaudeCodeSession:
     def open(self, key: str | None = None, origin: str | None = None) -> None:
         """Open a new conversation, the one that *key* names, or one that begins as *origin*."""
         if key is None:
-            self._key = self._new_id()
+            self._key = new_conversation(self._launch.env, self._request.session_id)
             self._origin = origin or ""
         else:
             checked = conversation_id(key)
@@ -261,12 +265,6 @@ class ClaudeCodeSession:
             end_leftovers(peer.marker, peer.pid, since=turn.since, background=commands)
 
     # ------------------------------------------------------------------------------- the process
-
-    def _new_id(self) -> str:
-        wanted = conversation_id(self._request.session_id)
-        if wanted is not None and not transcripts(self._launch.env, wanted):
-            return wanted
-        return str(uuid.uuid4())
 
     def _running(self) -> Peer:
         if self._peer is None:

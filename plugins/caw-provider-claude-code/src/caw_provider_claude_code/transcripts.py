@@ -39,6 +39,12 @@ def transcripts(env: Mapping[str, str], key: str) -> list[Path]:
     return sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)
 
 
+def new_conversation(env: Mapping[str, str], session_id: str) -> str:
+    """Return an id for a new conversation: *session_id* where claude can use it."""
+    wanted = conversation_id(session_id)
+    return wanted if wanted and not transcripts(env, wanted) else str(uuid.uuid4())
+
+
 def resume_argument(env: Mapping[str, str], key: str, cwd: Path) -> str:
     """Return the value for ``--resume``: the id, or the file if it is not filed under *cwd*.
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 from caw_provider_codex.toolset import tool_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from caw_core.blocks import JSON
     from caw_core.mcp import McpServer
@@ -44,6 +45,9 @@ def thread_config(request: StartRequest, mark: str) -> dict[str, JSON]:
         _put(config, "shell_environment_policy.set", {MARK: mark})
     for server in request.mcp_servers:
         _put(config, "mcp_servers", {server.name: server_settings(server, request.permissions)})
+    trusted = [server.name for server in request.mcp_servers if server.trusted]
+    if trusted:
+        _offer_at_once(config, trusted)
     return config
 
 
@@ -51,7 +55,8 @@ def server_settings(server: McpServer, permissions: Permissions) -> dict[str, JS
     """Return an MCP server as codex's configuration has it.
 
     Where the permissions have nobody asked, the caller's giving the server is the yes to its
-    tools: codex would refuse them all otherwise. Under ``read-only`` it may refuse.
+    tools: codex would refuse them all otherwise. Under ``read-only`` it may refuse, unless the
+    caller trusts the server.
     """
     settings: dict[str, JSON]
     if server.url:
@@ -62,9 +67,27 @@ def server_settings(server: McpServer, permissions: Permissions) -> dict[str, JS
             "args": list(server.args),
             "env": dict(server.env),
         }
-    if permissions in ("auto-edit", "full"):
+    if server.trusted or permissions in ("auto-edit", "full"):
         settings["default_tools_approval_mode"] = "approve"
+    if server.call_seconds is not None:
+        settings["tool_timeout_sec"] = server.call_seconds
     return settings
+
+
+def _offer_at_once(config: dict[str, JSON], servers: Iterable[str]) -> None:
+    """Have the model offered the tools of *servers* from the start.
+
+    codex 0.169.0 has the model search for the tools of servers before it offers them. The setting
+    is of June 2026, https://github.com/openai/codex/pull/28825.
+    """
+    features = config.get("features")
+    mode = features.get("code_mode") if isinstance(features, dict) else None
+    # The option may hold the feature's short form.
+    settings = mode if isinstance(mode, dict) else {} if mode is None else {"enabled": mode}
+    listed = settings.get("direct_only_tool_namespaces")
+    names = listed if isinstance(listed, list) else []
+    ours = [f"mcp__{re.sub(r'[^A-Za-z0-9_]', '_', name)}" for name in servers]
+    _put(config, "features.code_mode", {**settings, "direct_only_tool_namespaces": [*names, *ours]})
 
 
 def _put(config: dict[str, JSON], dotted: str, value: JSON) -> None:

@@ -42,12 +42,16 @@ class ExecSession(SpawnedTurns):
 
     Raises:
         NotResumableError: codex does not have the conversation.
-        UnsupportedError: the tools that were asked for cannot be had.
+        UnsupportedError: the tools that were asked for cannot be had, or there is a history to
+            begin with.
     """
 
     def __init__(
         self, launch: Launch, request: StartRequest, reason: str, thread_id: str | None = None
     ) -> None:
+        if request.history is not None:
+            msg = f"codex exec takes no history, and the app-server cannot be used: {reason}"
+            raise UnsupportedError(msg, provider=NAME, options=("history",))
         super().__init__(NAME, request)
         self._program = launch.program
         self._env = dict(launch.env)

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
+    from caw_core.credentials import ContainerCredentials
+    from caw_core.interactive import InteractiveRequest, InteractiveResult
     from caw_core.provider import (
         NativeSession,
         ProviderSession,
@@ -41,6 +43,8 @@ _INFO = ProviderInfo(
             "files",
             "fork",
             "images",
+            "import_history",
+            "interactive",
             "interrupt",
             "models",
             "permissions",
@@ -80,6 +84,7 @@ _INFO = ProviderInfo(
             how="WRITER cannot be taken away, READER not while there is EXEC",
         ),
     },
+    history=frozenset({"tool_calls"}),
     tiers=TIERS,
     extra_options={
         "binary": "path of the codex program to use",
@@ -147,6 +152,13 @@ class CodexProvider:
             return read_thread(peer, native)
 
     @hookimpl
+    def start_interactive(self, request: InteractiveRequest) -> InteractiveResult:
+        """Run codex's own interface in the user's terminal."""
+        from caw_provider_codex.interactive import hold_conversation
+
+        return hold_conversation(self._launch(request), request)
+
+    @hookimpl
     def provider_info(self) -> ProviderInfo:
         """Say what this provider can do."""
         return _INFO
@@ -159,11 +171,23 @@ class CodexProvider:
     ) -> Readiness:
         """Look for the program and for credentials; neither network nor tokens are used."""
         from caw_core.readiness import program_readiness
-        from caw_provider_codex.readiness import LOGIN_HINT, credentials
+        from caw_provider_codex.readiness import LOGIN_HINT, seen_credentials
 
         return program_readiness(
-            CODEX, self._versions, env, options, credentials=credentials, login_hint=LOGIN_HINT
+            CODEX,
+            self._versions,
+            env,
+            options,
+            credentials=seen_credentials,
+            login_hint=LOGIN_HINT,
         )
+
+    @hookimpl
+    def container_credentials(self, env: Mapping[str, str | None]) -> ContainerCredentials:
+        """Say where the login lies; it is not read but for when it runs out."""
+        from caw_provider_codex.login import container_credentials
+
+        return container_credentials(env)
 
     def _server(
         self,

@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING, Final
 
 from caw_core.json_fields import mapping, text
 from caw_core.process import home_folder
+from caw_core.readiness import SeenCredentials
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 KEY_VARIABLES: Final = ("CODEX_API_KEY", "OPENAI_API_KEY")
+LOGIN_FILE: Final = "auth.json"
 LOGIN_HINT: Final = "Run: codex login"
+
+_LOGGED_IN: Final = "logged in"
 
 
 def codex_home(env: Mapping[str, str]) -> Path:
@@ -31,12 +35,23 @@ def credentials(env: Mapping[str, str]) -> str:
     other = _other_provider(home / "config.toml", env)
     if other is not None:
         return other
-    if (home / "auth.json").is_file():
-        return "logged in"
+    if (home / LOGIN_FILE).is_file():
+        return _LOGGED_IN
     for name in KEY_VARIABLES:
         if env.get(name):
             return f"key in {name}"
     return ""
+
+
+def seen_credentials(env: Mapping[str, str]) -> SeenCredentials:
+    """Do as `credentials`, and say when a login that lies in a file runs out."""
+    from caw_provider_codex.login import login_expiry
+
+    seen = credentials(env)
+    if seen != _LOGGED_IN:
+        return SeenCredentials(seen=seen)
+    file = codex_home(env) / LOGIN_FILE
+    return SeenCredentials(seen=seen, path=str(file), expire_at=login_expiry(file))
 
 
 def _other_provider(file: Path, env: Mapping[str, str]) -> str | None:

@@ -65,6 +65,24 @@ class Sink(Protocol):
         """Take note that the program is gone; nothing more comes from *peer*."""
 
 
+class Channel(Protocol):
+    """A running program that is talked to in lines; see `caw_core.process.Process`."""
+
+    @property
+    def pid(self) -> int:
+        """The program's process id."""
+
+    @property
+    def running(self) -> bool:
+        """Whether the program has not ended yet."""
+
+    def write(self, data: bytes, *, wait: float = -1) -> None:
+        """Send *data*, one line."""
+
+    def stop(self, step_seconds: float) -> None:
+        """End the program and all that it started."""
+
+
 class Peer:
     """One running ``codex app-server``.
 
@@ -72,20 +90,28 @@ class Peer:
         argv: the program and its arguments.
         cwd: the folder to start it in.
         env: its whole environment.
+        start: starts it; takes what `caw_core.process.Process` takes.
 
     Raises:
         ProgramNotFoundError: there is no such program.
         ProcessError: it could not be started.
     """
 
-    def __init__(self, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        argv: Sequence[str],
+        *,
+        cwd: Path,
+        env: Mapping[str, str],
+        start: Callable[..., Channel] = Process,
+    ) -> None:
         self._lock = threading.Lock()
         self._ids = itertools.count(1)
         self._waiting: dict[int, Callable[[Reply], None]] = {}
         self._sinks: dict[str, Sink] = {}
         self._strays: OrderedDict[str, deque[Line]] = OrderedDict()
         self._end: ProcessError | None = None
-        self._process = Process(
+        self._process = start(
             argv,
             cwd=cwd,
             env=env,

@@ -12,14 +12,15 @@ import attrs
 
 from caw_core.errors import CawError, ProcessError, ProtocolError, SessionStateError
 from caw_core.json_fields import text
-from caw_core.process import SharedPool
+from caw_core.process import Process, SharedPool
 from caw_provider_codex.errors import NAME
 from caw_provider_codex.rpc import Peer, RpcError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from caw_core.deadlines import Deadline
+    from caw_provider_codex.rpc import Channel
 
 OLDEST: Final = (0, 151, 0)
 """The oldest codex whose app-server is used; OpenAI's own SDK asks for it as well."""
@@ -54,13 +55,18 @@ class _TooOldError(Exception):
 class AppServer:
     """One app-server for several sessions; started when first asked for, and after a crash.
 
+    Args:
+        launch: the program and its environment.
+        start: starts it; see `caw_provider_codex.rpc.Peer`.
+
     Attributes:
         unusable: why the program has no app-server that could be used, found out by the last
             start; ``""`` if it has one.
     """
 
-    def __init__(self, launch: Launch) -> None:
+    def __init__(self, launch: Launch, start: Callable[..., Channel] = Process) -> None:
         self.unusable = ""
+        self._start_program = start
         self._launch = launch
         self._lock = threading.Lock()
         self._peer: Peer | None = None
@@ -101,7 +107,12 @@ class AppServer:
     def _start(self, deadline: Deadline, stop_seconds: float) -> None:
         # Not a session's folder: it may go away, and codex would read settings from it for all.
         root = Path(Path.cwd().anchor)
-        peer = Peer([self._launch.program, "app-server"], cwd=root, env=dict(self._launch.env))
+        peer = Peer(
+            [self._launch.program, "app-server"],
+            cwd=root,
+            env=dict(self._launch.env),
+            start=self._start_program,
+        )
         self._peer = peer
         try:
             self._running()

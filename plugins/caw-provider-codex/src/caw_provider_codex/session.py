@@ -26,7 +26,13 @@ from caw_provider_codex.errors import NAME, refusal
 from caw_provider_codex.inputs import user_input
 from caw_provider_codex.models import list_models
 from caw_provider_codex.rpc import RpcError
-from caw_provider_codex.threads import fork_thread, resume_thread, start_thread, unload_thread
+from caw_provider_codex.threads import (
+    fork_thread,
+    resume_thread,
+    start_thread,
+    turn_settings,
+    unload_thread,
+)
 from caw_provider_codex.turn import RunningTurn
 
 if TYPE_CHECKING:
@@ -110,7 +116,7 @@ class CodexSession:
             yield from self._late_events()
             peer, thread = self._opened()
             self._prompted = True
-            params |= self._turn_settings(thread)
+            params |= {"threadId": thread.id, **turn_settings(self._request, thread)}
             yield from turn.run(peer, thread.id, params, structured=form is not None)
         finally:
             self._finish(turn)
@@ -267,27 +273,6 @@ class CodexSession:
         except (RpcError, ProcessError, TimeoutError) as error:
             log.debug("codex did not end its commands: %s", error)
         kill_marked(self._mark, variable=MARK)
-
-    def _turn_settings(self, thread: Thread) -> dict[str, JSON]:
-        params: dict[str, JSON] = {"threadId": thread.id}
-        if self._request.system_prompt:
-            # ``developerInstructions`` would be ignored by ``thread/resume``. These are kept in
-            # the thread, sent to the model when they change and again after a compaction; model
-            # and effort must be repeated because they take precedence (codex 0.169.0, observed).
-            params["collaborationMode"] = {
-                "mode": "default",
-                "settings": {
-                    "model": thread.model,
-                    "reasoning_effort": thread.effort or None,
-                    "developer_instructions": self._request.system_prompt,
-                },
-            }
-            return params
-        if self._request.model:
-            params["model"] = thread.model
-        if self._request.reasoning:
-            params["effort"] = self._request.reasoning
-        return params
 
     def _late_events(self) -> Iterator[Event]:
         with self._lock:

@@ -12,11 +12,14 @@ from caw_core.errors import (
     CawError,
     ProcessError,
     ProtocolError,
+    ProviderError,
     SessionBusyError,
+    UnsupportedError,
 )
 from caw_core.json_fields import mapping, text
 from caw_provider_codex.configuration import thread_config
 from caw_provider_codex.errors import NAME, refusal, without_key
+from caw_provider_codex.imported import history_items
 from caw_provider_codex.rpc import RpcError
 
 if TYPE_CHECKING:
@@ -70,9 +73,21 @@ def start_thread(
 
     Raises:
         ProviderError: codex refused, ended, or did not answer in time.
-        UnsupportedError: the tools that were asked for cannot be had.
+        UnsupportedError: the tools that were asked for cannot be had, or codex does not take the
+            history that the conversation is to begin with.
     """
-    return _new_thread(peer, "thread/start", _settings(request, mark), request, sink, deadline)
+    thread = _new_thread(peer, "thread/start", _settings(request, mark), request, sink, deadline)
+    if request.history is not None and request.history.turns:
+        try:
+            items = history_items(request.history)
+            ask(peer, "thread/inject_items", {"threadId": thread.id, "items": items}, deadline)
+        except ProviderError as error:
+            peer.unsubscribe(sink)
+            if not isinstance(error.__cause__, RpcError):
+                raise
+            msg = f"this codex takes no history: {error}"
+            raise UnsupportedError(msg, provider=NAME, options=("history",)) from error
+    return thread
 
 
 def fork_thread(
@@ -94,7 +109,7 @@ def _new_thread(
     def listen(result: dict[str, JSON]) -> None:
         peer.subscribe(text(mapping(result, "thread"), "id"), sink)
 
-    return _opened(_call(peer, method, params, deadline, listen), request)
+    return _opened(ask(peer, method, params, deadline, listen), request)
 
 
 def resume_thread(
@@ -114,17 +129,46 @@ def resume_thread(
     notice = ""
     try:
         try:
-            result = _call(peer, "thread/resume", params, deadline)
+            result = ask(peer, "thread/resume", params, deadline)
         except CawError as error:
             if not _is_archived(error):
                 raise
-            _call(peer, "thread/unarchive", {"threadId": thread_id}, deadline)
-            result = _call(peer, "thread/resume", params, deadline)
+            ask(peer, "thread/unarchive", {"threadId": thread_id}, deadline)
+            result = ask(peer, "thread/resume", params, deadline)
             notice = "the conversation was in codex's archive and was taken out of it"
         return attrs.evolve(_opened(result, request), notice=notice)
     except BaseException:
         peer.unsubscribe(sink)
         raise
+
+
+def turn_settings(request: StartRequest, thread: Thread) -> dict[str, JSON]:
+    """Return what holds for a turn of *thread* and those after it, for ``turn/start``.
+
+    Args:
+        request: what was asked for.
+        thread: the thread, with the model and the effort to use.
+    """
+    if request.system_prompt:
+        # ``developerInstructions`` would be ignored by ``thread/resume``. These are kept in
+        # the thread, sent to the model when they change and again after a compaction; model
+        # and effort must be repeated because they take precedence (codex 0.169.0, observed).
+        return {
+            "collaborationMode": {
+                "mode": "default",
+                "settings": {
+                    "model": thread.model,
+                    "reasoning_effort": thread.effort or None,
+                    "developer_instructions": request.system_prompt,
+                },
+            }
+        }
+    params: dict[str, JSON] = {}
+    if request.model:
+        params["model"] = thread.model
+    if request.reasoning:
+        params["effort"] = request.reasoning
+    return params
 
 
 def unload_thread(peer: Peer, thread_id: str, seconds: float) -> None:
@@ -149,13 +193,20 @@ def unload_thread(peer: Peer, thread_id: str, seconds: float) -> None:
         log.warning("codex may keep a thread locked for a minute: %s", reason)
 
 
-def _call(
+def ask(
     peer: Peer,
     method: str,
     params: dict[str, JSON],
     deadline: Deadline,
     on_result: Callable[[dict[str, JSON]], None] = lambda _: None,
 ) -> dict[str, JSON]:
+    """Make a request about a thread; as `caw_provider_codex.rpc.Peer.call`, with caw's errors.
+
+    Raises:
+        NotResumableError: codex does not have the thread.
+        SessionBusyError: another process has it open.
+        ProviderError: codex refused for another reason, ended, or did not answer in time.
+    """
     try:
         return peer.call(method, params, timeout=deadline.left, on_result=on_result)
     except RpcError as error:

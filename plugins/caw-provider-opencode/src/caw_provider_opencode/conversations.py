@@ -62,16 +62,24 @@ class Opener:
         request: what was asked for.
         env: the server's environment.
         deadline: bounds them all together.
+        present: somebody sits at opencode's own interface and answers what is asked.
     """
 
     def __init__(
-        self, live: LiveServer, request: StartRequest, env: Mapping[str, str], deadline: Deadline
+        self,
+        live: LiveServer,
+        request: StartRequest,
+        env: Mapping[str, str],
+        deadline: Deadline,
+        *,
+        present: bool = False,
     ) -> None:
         self._live = live
         self._request = request
         self._env = env
         self._deadline = deadline
-        self._leave = Leave.of(request)
+        leave = Leave.of(request)
+        self._leave = attrs.evolve(leave, attended=present or leave.attended)
 
     def start(self) -> Conversation:
         """Open a new session.

@@ -105,11 +105,10 @@ class LiveServer:
         self._gone = threading.Event()
         # Without a password every process of this machine could drive the agent.
         self._password = secrets.token_urlsafe(32)
-        secret = {"OPENCODE_SERVER_USERNAME": USER, "OPENCODE_SERVER_PASSWORD": self._password}
         self._process = Process(
             [program, "serve", "--hostname", "127.0.0.1", "--port", "0"],
             cwd=cwd,
-            env={**env, **secret},
+            env={**env, **self.access},
             on_line=self._on_line,
             on_exit=self._on_exit,
             name=NAME,
@@ -125,6 +124,16 @@ class LiveServer:
     def running(self) -> bool:
         """Whether the server takes requests."""
         return self._end is None and self._process.running
+
+    @property
+    def access(self) -> dict[str, str]:
+        """The variables that let a program of opencode's in; they hold the password."""
+        return {"OPENCODE_SERVER_USERNAME": USER, "OPENCODE_SERVER_PASSWORD": self._password}
+
+    @property
+    def port(self) -> int:
+        """Where the server listens on 127.0.0.1; 0 before it does."""
+        return self._port
 
     @property
     def client(self) -> Client:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from caw_core.errors import ConfigError
 from caw_core.json_fields import mapping, objects, text
@@ -10,6 +10,9 @@ from caw_core.provider import ModelInfo
 
 if TYPE_CHECKING:
     from caw_core.blocks import JSON
+
+TIER_VARIABLES: Final = {"strongest": "OPENCODE_MODEL", "fast": "OPENCODE_SMALL_FAST_MODEL"}
+"""Not opencode's own: the existing wrapper's users know them."""
 
 
 def model_infos(providers: JSON, default: str) -> list[ModelInfo]:

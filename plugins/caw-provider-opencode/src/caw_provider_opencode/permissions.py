@@ -79,6 +79,7 @@ class Leave:
         tools: the kinds of tools that there may be; None for all.
         folders: patterns for what lies in the additional folders.
         servers: the names of the tool servers that the caller gave.
+        trusted: those whose tools need no permission.
     """
 
     permissions: Permissions
@@ -86,6 +87,7 @@ class Leave:
     tools: ToolGroup | None = None
     folders: tuple[str, ...] = ()
     servers: tuple[str, ...] = ()
+    trusted: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, request: StartRequest) -> Leave:
@@ -113,6 +115,7 @@ class Leave:
             tools=request.tools,
             folders=tuple(folders),
             servers=servers,
+            trusted=tuple(server.name for server in request.mcp_servers if server.trusted),
         )
 
     @property
@@ -219,7 +222,8 @@ def _is_granted(name: str, leave: Leave) -> bool:
     if leave.permissions == "full" or name in _ALLOWED[leave.permissions]:
         return True
     # Whoever gives a tool server means it to be used.
-    return leave.permissions == "auto-edit" and name in {f"{one}_*" for one in leave.servers}
+    meant = leave.servers if leave.permissions == "auto-edit" else leave.trusted
+    return name in {f"{one}_*" for one in meant}
 
 
 def _copied(rule: Rule) -> Rule:

@@ -72,10 +72,10 @@ class Sessions:
                 version = server.live(deadline, stop).version
             except (ProcessError, ProtocolError) as error:
                 version = self._versions.of(Path(launch.program))
-                if not _is_too_old(version):
+                if not is_too_old(version):
                     raise
                 log.warning("the server of opencode %s is not used: %s", version, error)
-            if not _is_too_old(version):
+            if not is_too_old(version):
                 return open_session(self._pool, launch, request, session_id)
         finally:
             self._pool.leave(launch, stop)
@@ -94,7 +94,8 @@ class Sessions:
         return open_run_session(launch, request, version, session_id)
 
 
-def _is_too_old(version: str) -> bool:
+def is_too_old(version: str) -> bool:
+    """Tell whether a program's server cannot do all that caw asks of it."""
     numbers = version_numbers(version)
     return bool(numbers) and numbers < _OLDEST_LIVE
 

@@ -11,6 +11,7 @@ from caw_core.programs import ProgramVersions
 from caw_core.provider import NATIVE, OptionSupport, ProviderInfo
 from caw_provider_opencode.configuration import served
 from caw_provider_opencode.errors import NAME
+from caw_provider_opencode.models import TIER_VARIABLES
 from caw_provider_opencode.program import OPENCODE
 from caw_provider_opencode.protocols import Sessions
 from caw_provider_opencode.server import Launch, ServerPool
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
+    from caw_core.credentials import ContainerCredentials
+    from caw_core.interactive import InteractiveRequest, InteractiveResult
     from caw_core.mcp import McpServer
     from caw_core.provider import (
         NativeSession,
@@ -42,6 +45,7 @@ _INFO = ProviderInfo(
             "files",
             "fork",
             "images",
+            "interactive",
             "interrupt",
             "models",
             "permissions",
@@ -98,6 +102,7 @@ _INFO = ProviderInfo(
             "the server where the program's version has one that does all that is needed"
         ),
     },
+    tier_variables=TIER_VARIABLES,
     program=OPENCODE.name,
     install_hint=OPENCODE.install_hint,
 )
@@ -130,6 +135,13 @@ class OpencodeProvider:
             return trajectory.resume_key
         session_id = trajectory.metadata.get("opencode_session_id")
         return session_id if isinstance(session_id, str) and session_id else None
+
+    @hookimpl
+    def start_interactive(self, request: InteractiveRequest) -> InteractiveResult:
+        """Run opencode's own interface in the user's terminal."""
+        from caw_provider_opencode.interactive import hold_conversation
+
+        return hold_conversation(_launched(request), request)
 
     @hookimpl
     def provider_info(self) -> ProviderInfo:
@@ -165,11 +177,23 @@ class OpencodeProvider:
     ) -> Readiness:
         """Look for the program and for credentials; neither network nor tokens are used."""
         from caw_core.readiness import program_readiness
-        from caw_provider_opencode.readiness import LOGIN_HINT, credentials
+        from caw_provider_opencode.readiness import LOGIN_HINT, seen_credentials
 
         return program_readiness(
-            OPENCODE, self._versions, env, options, credentials=credentials, login_hint=LOGIN_HINT
+            OPENCODE,
+            self._versions,
+            env,
+            options,
+            credentials=seen_credentials,
+            login_hint=LOGIN_HINT,
         )
+
+    @hookimpl
+    def container_credentials(self, env: Mapping[str, str | None]) -> ContainerCredentials:
+        """Say where the logins lie; they are not read but for when they run out."""
+        from caw_provider_opencode.login import container_credentials
+
+        return container_credentials(env)
 
     def _lent(
         self, env: Mapping[str, str | None], options: Mapping[str, Any]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from caw_core.json_fields import mapping
 from caw_core.process import home_folder
+from caw_core.readiness import SeenCredentials
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,6 +32,7 @@ KEY_VARIABLES: Final = (
 )
 """Keys in the environment by which opencode switches on a service by itself; there are more."""
 
+LOGIN_FILE: Final = "auth.json"
 LOGIN_HINT: Final = "Run: opencode auth login"
 
 
@@ -45,8 +47,8 @@ def credentials(env: Mapping[str, str]) -> str:
 
     A login (``auth.json``), a key in the environment, or a model provider in a configuration.
     """
-    if _load(data_folder(env) / "auth.json"):
-        return "auth.json"
+    if _load(data_folder(env) / LOGIN_FILE):
+        return LOGIN_FILE
     for name in KEY_VARIABLES:
         if env.get(name):
             return name
@@ -55,6 +57,17 @@ def credentials(env: Mapping[str, str]) -> str:
         if mapping(config, "provider"):
             return "model provider in the configuration"
     return ""
+
+
+def seen_credentials(env: Mapping[str, str]) -> SeenCredentials:
+    """Do as `credentials`, and say when a login that lies in a file runs out."""
+    from caw_provider_opencode.login import login_expiry
+
+    seen = credentials(env)
+    if seen != LOGIN_FILE:
+        return SeenCredentials(seen=seen)
+    file = data_folder(env) / LOGIN_FILE
+    return SeenCredentials(seen=seen, path=str(file), expire_at=login_expiry(file))
 
 
 def _config_files(env: Mapping[str, str]) -> list[Path]:

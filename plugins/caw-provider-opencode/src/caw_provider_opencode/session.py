@@ -25,6 +25,7 @@ from caw_provider_opencode.desk import RequestDesk
 from caw_provider_opencode.errors import NAME
 from caw_provider_opencode.models import effort_notice, model_infos, model_of
 from caw_provider_opencode.requests import is_request
+from caw_provider_opencode.tool_servers import given
 from caw_provider_opencode.turn import RunningTurn
 
 if TYPE_CHECKING:
@@ -126,7 +127,9 @@ class OpencodeSession:
     def fork(self, request: StartRequest) -> OpencodeSession:
         """Open a copy of this conversation; see `caw_core.provider.ForkableSession`."""
         _, conversation = self._opened()
-        session = OpencodeSession(self._pool, self._launch, request)
+        # All processes of one launch keep their sessions in the same place.
+        launch = attrs.evolve(self._launch, servers=given(request.mcp_servers))
+        session = OpencodeSession(self._pool, launch, request)
         return _opened_or_closed(session, forked=conversation)
 
     def models(self) -> list[ModelInfo]:

@@ -96,14 +96,20 @@ def _connect(
 
 
 def _config(server: McpServer) -> dict[str, JSON]:
+    config: dict[str, JSON]
     if server.command:
-        return {
+        config = {
             "type": "local",
             "command": [server.command, *server.args],
             "environment": dict(server.env),
         }
-    # Without a person, a login in a browser would wait for ever.
-    return {"type": "remote", "url": server.url, "headers": dict(server.headers), "oauth": False}
+    else:
+        # Without a person, a login in a browser would wait for ever.
+        login = {"oauth": False}
+        config = {"type": "remote", "url": server.url, "headers": dict(server.headers), **login}
+    if server.call_seconds is not None:
+        config["timeout"] = round(server.call_seconds * 1000)
+    return config
 
 
 def _secrets(config: JSON) -> list[str]:

@@ -13,7 +13,7 @@ from caw_core.errors import TrajectoryError, TrajectoryFormatError
 from caw_core.events import VendorEvent
 from caw_core.handles import check_session_id
 from caw_core.listing import matches, title_of
-from caw_core.plugins import RecordPlugins
+from caw_core.record_plugins import RecordPlugins
 from caw_core.searching import search_records
 from caw_core.serialize import (
     event_from_dict,

@@ -9,7 +9,7 @@ import attrs
 
 from caw_core import SessionInfo, Trajectory, Turn, hookimpl
 from caw_core.handles import check_session_id
-from caw_core.plugins import RecordPlugins
+from caw_core.record_plugins import RecordPlugins
 from caw_core.storage import (
     Lease,
     LiveEvent,

@@ -81,6 +81,8 @@ def codex_home(
         # With plugins on, codex asks GitHub and ChatGPT for a catalogue at each start.
         "features": {"plugins": False},
         "projects": {str(cwd): {"trust_level": "trusted"}},
+        # What its own interface would ask at a first start: whether to change to a newer model.
+        "notice": {"model_migrations": {"gpt-5.5": "gpt-6-sol"}},
         "model_providers": {
             PROVIDER: {
                 "name": PROVIDER,

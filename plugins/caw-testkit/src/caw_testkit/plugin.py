@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import sys
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Callable, Generator, Iterator
     from pathlib import Path
 
     from caw_testkit.homes import ProgramHome
@@ -72,6 +73,24 @@ def model_server(request: pytest.FixtureRequest) -> Iterator[ModelServer]:
         server.verify()
     except AssertionError as error:
         request.node.add_report_section("teardown", "model server", str(error))
+
+
+@pytest.fixture
+def open_terminal() -> Iterator[Callable[..., Any]]:
+    """Return what opens a `caw_testkit.terminal.Terminal`; all are closed after the test."""
+    if sys.platform == "win32":
+        pytest.skip("there are no such terminals on Windows")
+    assert sys.platform != "win32"  # noqa: S101 - tells the type checker that the rest is POSIX
+    from contextlib import ExitStack
+
+    from caw_testkit.terminal import Terminal
+
+    with ExitStack() as terminals:
+
+        def open_one(*args: Any, **kwargs: Any) -> Terminal:
+            return terminals.enter_context(Terminal(*args, **kwargs))
+
+        yield open_one
 
 
 @pytest.fixture

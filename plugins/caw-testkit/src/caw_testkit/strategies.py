@@ -28,6 +28,7 @@ from hypothesis import strategies as st
 from caw_core import blocks, events
 from caw_core.blocks import JSON, Block, UnknownBlock
 from caw_core.events import Event, UnknownEvent
+from caw_core.trajectory import Trajectory
 
 if TYPE_CHECKING:
     from hypothesis.strategies import DrawFn, SearchStrategy
@@ -56,6 +57,11 @@ _EXTREMES: Mapping[type, tuple[JSON, ...]] = {
     str: ("", "9" * 5000, "\ud800", "-1", 7),
 }
 """For a value of each type, those at which a reader that expects such a one may go wrong."""
+_NESTED: Mapping[object, SearchStrategy[Any]] = {
+    Event: st.builds(events.TextDelta, text=st.text(max_size=10)),
+    Trajectory: st.builds(Trajectory, session_id=st.text(max_size=10), provider=st.text()),
+}
+"""Members that hold a value of the kind that they are in, which would never come to an end."""
 
 
 # ------------------------------------------------------------------------------------------- JSON
@@ -212,7 +218,7 @@ def _objects() -> SearchStrategy[dict[str, JSON]]:
 
 
 def _built(kind: Any) -> SearchStrategy[Any]:
-    hints = typing.get_type_hints(kind)
+    hints = typing.get_type_hints(kind, localns={"Trajectory": Trajectory})
     parts = {field.name: _of_type(hints[field.name]) for field in attrs.fields(kind)}
     # No member of a document is called so, and raw output is no part of one.
     names = st.text(max_size=5).map("x_{}".format) | st.just("extra")
@@ -221,7 +227,7 @@ def _built(kind: Any) -> SearchStrategy[Any]:
     return st.builds(kind, **parts)
 
 
-def _of_type(hint: Any) -> SearchStrategy[Any]:
+def _of_type(hint: Any) -> SearchStrategy[Any]:  # noqa: PLR0911  # one for each kind
     plain: dict[object, SearchStrategy[Any]] = {
         str: st.text(max_size=10),
         int: st.integers(),
@@ -233,6 +239,8 @@ def _of_type(hint: Any) -> SearchStrategy[Any]:
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if hint in plain:
         return plain[hint]
+    if hint in _NESTED:
+        return _NESTED[hint]
     if origin is typing.Literal:
         return st.sampled_from(arguments)
     if origin is tuple:

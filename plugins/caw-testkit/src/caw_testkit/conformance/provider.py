@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from caw_testkit.conformance.provider_abilities import AbilityChecks
 from caw_testkit.conformance.provider_activity import ActivityChecks
+from caw_testkit.conformance.provider_interactive import InteractiveChecks
 from caw_testkit.conformance.provider_leftovers import LeftoverChecks
 from caw_testkit.conformance.provider_resuming import ResumingChecks
 from caw_testkit.conformance.provider_starting import StartingChecks, TwinChecks
@@ -19,6 +20,7 @@ class ProviderConformance(
     AbilityChecks,
     ActivityChecks,
     ResumingChecks,
+    InteractiveChecks,
     TwinChecks,
     WireChecks,
     LeftoverChecks,

@@ -8,11 +8,9 @@ from typing import TYPE_CHECKING, cast
 
 from caw_core import Attachment, Prompt
 from caw_core.events import Steered, StructuredDone
-from caw_core.plugin_check import implementations
-from caw_core.registry import PluginRegistry
 from caw_testkit.conformance.base import broken, needs
 from caw_testkit.conformance.provider_stage import Stage, kinds, said
-from caw_testkit.conformance.provider_suite import ProviderSuite, name_of, offer
+from caw_testkit.conformance.provider_suite import ProviderSuite
 from caw_testkit.conformance.provider_turns import demand_grammar
 
 if TYPE_CHECKING:
@@ -92,6 +90,23 @@ class AbilityChecks(ProviderSuite):
         if fork.resume_handle == session.resume_handle:
             broken("fork and origin have one resume key", "give the fork a conversation of its own")
 
+    @needs("import_history")
+    def test_new_conversation_knows_a_history_that_it_is_given(self, stage: Stage) -> None:
+        """A conversation that is handed over goes on where it was, and is told in no prompt."""
+        session = stage.start()
+        first = stage.step("answer", "quince")
+        stage.completed(session, first)
+        handed = stage.keep(session.handoff(session.provider, how="native").session)
+        stage.answered(handed, "medlar")
+        if stage.can("recall"):
+            text = first if isinstance(first, str) else first.text
+            recalled = said(stage.completed(handed, stage.step("recall")).events)
+            if text not in recalled:
+                broken(
+                    f"the new conversation does not know {text!r}; it knows {recalled!r:.300}",
+                    "begin the conversation with StartRequest.history",
+                )
+
     @needs("models")
     def test_models_are_listed_without_cost(self, stage: Stage) -> None:
         """A list to choose from costs nothing."""
@@ -145,15 +160,6 @@ class AbilityChecks(ProviderSuite):
     def test_file_goes_with_a_prompt(self, stage: Stage) -> None:
         """A file is taken, and the record says which."""
         self._attach(stage, Attachment(name="note.txt", mime_type="text/plain", data=b"a note\n"))
-
-    @needs("interactive")
-    def test_interactive_is_implemented(self) -> None:
-        """A terminal cannot be tried here; the hook must be there."""
-        registry = PluginRegistry()
-        offer(registry, self.provider)
-        plugin = registry.load_provider(name_of(self.provider))
-        if "start_interactive" not in dict(implementations(plugin)):
-            broken("there is no hook start_interactive", "implement it, or do not declare it")
 
     @staticmethod
     def _attach(stage: Stage, attachment: Attachment) -> None:

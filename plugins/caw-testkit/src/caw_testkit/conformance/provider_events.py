@@ -11,6 +11,7 @@ from caw_core.events import (
     Event,
     PermissionAsked,
     PermissionSettled,
+    ProviderChanged,
     Steered,
     TextDelta,
     TextDone,
@@ -95,7 +96,7 @@ def check_provider_events(events: Sequence[Event]) -> list[str]:
     problems = [
         f"the provider yielded {event.type}, which only the core makes"
         for event in events
-        if isinstance(event, TurnStarted | Steered | Waiting)
+        if isinstance(event, TurnStarted | Steered | Waiting | ProviderChanged)
     ]
     places = [place for place, event in enumerate(events) if isinstance(event, TurnEnded)]
     if len(places) > 1:

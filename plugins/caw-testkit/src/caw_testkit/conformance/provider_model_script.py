@@ -56,6 +56,11 @@ class ModelScript(ProviderScript):
         self.server.script(reply(text(text_)))
         return _PROMPT
 
+    def answer_typed(self, text_: str) -> str:
+        """Let the model say it, to a prompt in which an interface finds no command and no file."""
+        self.answer(text_)
+        return "please answer"
+
     def recall(self) -> str:
         """Let the model say what it was sent."""
         self.server.script(lambda request: reply(text("\n".join(request.user_texts()))))

@@ -87,7 +87,7 @@ class ResumingChecks(ProviderSuite):
         prompt = stage.step("recall") if recalls else stage.step("answer", "medlar")
         wanted = (first if isinstance(first, str) else first.text) if recalls else "medlar"
         task = Task(
-            provider=_reference(self.provider),
+            provider=reference(self.provider),
             options={**DEFAULTS, "cwd": str(tmp_path), **agent_options},
             handle=session.resume_handle,
             record=session.trajectory.to_dict(),
@@ -148,7 +148,8 @@ def run_elsewhere(task: Task) -> list[Event]:
     return [event_from_dict(document) for document in json.loads(done.stdout)]
 
 
-def _reference(provider: object) -> str | tuple[str, str]:
+def reference(provider: object) -> str | tuple[str, str]:
+    """Return by what another process finds *provider*: its name, or its class's file and name."""
     if isinstance(provider, str):
         return provider
     made = provider if isinstance(provider, type) else type(provider)

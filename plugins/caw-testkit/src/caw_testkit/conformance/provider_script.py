@@ -37,6 +37,13 @@ class ProviderScript:
         """Let the agent answer *text*, which may stand among other words. Every agent can."""
         raise CannotScriptError("answer")
 
+    leave_keys = "\x04"
+    """The keys by which a user leaves the agent's own interface, Ctrl-D unless given."""
+
+    def answer_typed(self, text: str) -> str:
+        """Do as `answer`, with a prompt that a user could type into the agent's own interface."""
+        return self.answer(text)
+
     def recall(self) -> str:
         """Let the agent answer with every prompt of the user's that it knows, in order."""
         raise CannotScriptError("recall")
@@ -105,9 +112,9 @@ class ProviderScript:
         return None
 
 
+_NO_STEPS = {"wait_stalled", "set_off", "spent", "leave_keys", "answer_typed"}
+
 STEPS = tuple(
-    name
-    for name in vars(ProviderScript)
-    if not name.startswith("_") and name not in {"wait_stalled", "set_off", "spent"}
+    name for name in vars(ProviderScript) if not name.startswith("_") and name not in _NO_STEPS
 )
 """The names that ``cannot`` may have, and besides them ``wire`` and ``fresh_process``."""

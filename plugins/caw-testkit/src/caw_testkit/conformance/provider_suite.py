@@ -30,6 +30,7 @@ CAPABILITIES: Mapping[str, str] = MappingProxyType(
         "files": "takes files with a prompt",
         "fork": "opens an independent session that begins with this one's history",
         "images": "takes images with a prompt",
+        "import_history": "begins a conversation with the history of another provider's",
         "interactive": "hands the terminal to the agent's own interface",
         "interrupt": "ends a turn early, when asked",
         "models": "lists the agent's models",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from caw_core.errors import CawError
-from caw_core.plugins import RecordPlugins
+from caw_core.record_plugins import RecordPlugins
 from caw_testkit.conformance.base import broken
 from caw_testkit.conformance.differences import differences
 

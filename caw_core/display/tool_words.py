@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from caw_core.cli.plain import one_line
+from caw_core.display.plain import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
