@@ -10,7 +10,7 @@ from typing import Protocol, runtime_checkable
 
 import attrs
 
-from caw_core.blocks import JSON
+from caw_core.blocks import JSON, Block, ToolUse
 from caw_core.errors import ConfigError
 from caw_core.events import Event, TurnEnded
 from caw_core.trajectory import ErrorInfo, SessionInfo, Turn, TurnStatus
@@ -57,10 +57,22 @@ UNFINISHED = ErrorInfo(
 
 
 def as_left(turn: Turn) -> Turn:
-    """Return a stored turn as `load_trajectory` gives it: one that still ran is ``unknown``."""
+    """Return a stored turn as `load_trajectory` gives it: one that still ran is ``unknown``.
+
+    So are those of its subagents.
+    """
     if turn.status != "running":
         return turn
-    return attrs.evolve(turn, status="unknown", error=UNFINISHED)
+    output = tuple(map(_block_as_left, turn.output))
+    return attrs.evolve(turn, status="unknown", error=UNFINISHED, output=output)
+
+
+def _block_as_left(block: Block) -> Block:
+    if not isinstance(block, ToolUse) or block.subagent_trajectory is None:
+        return block
+    child = block.subagent_trajectory
+    left = attrs.evolve(child, turns=tuple(map(as_left, child.turns)))
+    return attrs.evolve(block, subagent_trajectory=left)
 
 
 def _aware(query: object, attribute: attrs.Attribute[datetime | None], value: object) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -16,10 +16,14 @@ from caw_core import (
     ResumeRequest,
     StartRequest,
     hookimpl,
+    set_provider_order,
 )
 from caw_core.events import Event, TextDelta
 from caw_core.provider import NATIVE
 from caw_core.trajectory import SessionInfo, Trajectory, Turn
+
+if TYPE_CHECKING:
+    from .band import Band
 
 Answer = Callable[["PlayedSession", str], Iterator[Event]]
 
@@ -163,3 +167,14 @@ def stage() -> Stage:
 def memory() -> MemoryStorage:
     """Return an empty storage."""
     return MemoryStorage()
+
+
+@pytest.fixture
+def band(monkeypatch: pytest.MonkeyPatch) -> Iterator[Band]:
+    """Return a band without players, where nothing names a provider or a model."""
+    from .band import Band
+
+    monkeypatch.delenv("CAW_PROVIDER", raising=False)
+    monkeypatch.delenv("CAW_MODEL", raising=False)
+    yield Band()
+    set_provider_order(None)

@@ -65,6 +65,14 @@ def test_error_pickles_with_its_facts_text_and_notes(cls: type[CawError]) -> Non
 
 
 @pytest.mark.parametrize("cls", CLASSES)
+def test_pickles_name_the_module_that_users_import_from_and_none_below_it(
+    cls: type[CawError],
+) -> None:
+    assert cls.__module__ == "caw_core.errors"
+    assert b"caw_core.errors." not in pickle.dumps(make(cls))
+
+
+@pytest.mark.parametrize("cls", CLASSES)
 def test_error_stands_in_the_tree_at_the_top_of_the_module(cls: type[CawError]) -> None:
     assert errors.__doc__ is not None
     lines = [

@@ -18,8 +18,8 @@ from caw_core.events import (
 )
 from caw_core.usage import UsageStats
 
+from .band import Band, auth, died, failing, limit
 from .conftest import PlayedProvider, say_hello
-from .test_fallback import Band, auth, band, died, failing, limit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from caw_core.events import Event
 
     from .conftest import MemoryStorage, PlayedSession
-
-__all__ = ["band"]
 
 
 def works(session: PlayedSession, text: str) -> Iterator[Event]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import stat
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import attrs

@@ -75,6 +75,7 @@ def session_display(given: TurnListener | None) -> TurnListener | None:
         ConfigError: as `get_global_display`.
     """
     display = get_global_display() if given is None else given
-    if isinstance(display, Display) and display.mode is DisplayMode.OFF:
+    # A derived one may do something else with turns than show them.
+    if type(display) is Display and display.mode is DisplayMode.OFF:
         return None
     return display

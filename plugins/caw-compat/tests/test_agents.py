@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -62,6 +63,11 @@ def test_order_counts_before_the_variable_and_a_name_before_both(
     assert caw.get_provider_models() == {"codex": ModelTier.FAST}
     assert Agent().provider.name == Agent(provider="auto").provider.name == "codex"
     assert Agent(provider="cc").provider.name == "claude_code"
+
+
+def test_misspelt_name_in_an_order_is_a_value_error() -> None:
+    with pytest.raises(ValueError, match="no provider 'ecko' is installed"):
+        Agent(provider=["echo", "ecko"]).start_session()
 
 
 def test_handle_of_another_provider_is_refused_by_an_agent_that_names_one() -> None:
@@ -280,6 +286,32 @@ def test_handlers_of_a_derived_display_get_whole_blocks() -> None:
     assert display.notes == ["user hello", "text echo: hello", "end echo: hello 3"]
 
 
+def test_derived_display_is_called_in_each_mode_and_shows_what_it_does_not_handle(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    class Counting(Display):
+        texts = 0
+
+        def on_text(self, block: TextBlock) -> None:
+            self.texts += 1
+            super().on_text(block)
+
+    shown = []
+    for mode in ("off", "result", "short"):
+        display = Counting(mode)
+        set_global_display(display)
+        try:
+            Agent(provider="echo").completion("hello")
+        finally:
+            set_global_display(None)
+        assert display.texts == 1
+        shown.append([line.split(" duration")[0] for line in capfd.readouterr().err.splitlines()])
+    assert shown[:2] == [[], ["echo: hello"]]
+    kinds = [line.split("]")[0] for line in shown[2]]
+    assert kinds == ["[Metadata", "[User", "[Assistant", "[Metadata", "[Metadata"]
+    assert "[Assistant] echo: hello" in shown[2]
+
+
 def test_nothing_is_shown_on_stdout(capfd: pytest.CaptureFixture[str]) -> None:
     set_global_display(Display("full"))
     try:
@@ -304,5 +336,22 @@ def test_logger_gets_a_line_for_each_thing() -> None:
     logger = Lines()
     assert isinstance(logger, caw.AgentLogger)
     Agent(provider="echo", logger=logger).completion("hello")
-    kinds = [line.split("] ")[1].split()[0] for line in logger.lines]
-    assert kinds == ["user", "assistant", "turn_end"]
+    assert logger.lines[:2] == ["user hello", "assistant echo: hello"]
+    assert logger.lines[2].startswith("turn_end ")
+    assert len(logger.lines) == 3
+
+
+def test_logger_of_pythons_own_is_taken_too(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "mine"):
+        Agent(provider="echo", logger=logging.getLogger("mine")).completion("hello")
+    assert [vars(record)["event"] for record in caplog.records if record.name == "mine"] == [
+        "user",
+        "assistant",
+        "turn_end",
+    ]
+
+
+def test_object_that_is_no_logger_is_refused() -> None:
+    stranger: Any = object()
+    with pytest.raises(ValueError, match="warn"):
+        Agent(provider="echo", logger=stranger).completion("hello")

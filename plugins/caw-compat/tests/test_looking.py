@@ -34,6 +34,14 @@ def test_steps_are_listed_with_their_lines_in_the_file() -> None:
         assert text in "\n".join(lines[int(first) - 1 : int(last or first)])
 
 
+def test_text_stands_in_the_list_as_it_is(tmp_path: Path) -> None:
+    file = tmp_path / "run.json"
+    turn = {"input": 'Say "a\\n".', "output": [{"type": "text", "text": "done "}]}
+    file.write_text(json.dumps({"turns": [turn]}, indent=2))
+    assert r'[0] user: "Say "a\n"." (10c, L4)' in printed(file)
+    assert printed(file, "--step", "1").endswith("[1] asst:\ndone \n")
+
+
 def test_selected_steps_are_shown_whole() -> None:
     shown = printed(FILE, "--step", "[0],1/0-1/1")
     assert "[1/0] user:\nLook at a.py." in shown

@@ -14,6 +14,7 @@ from caw import (
     MCPServer,
     Provider,
     ProviderSession,
+    Session,
     TextBlock,
     ToolUse,
     Trajectory,
@@ -70,7 +71,11 @@ class OldSession(ProviderSession):
 
     @property
     def trajectory(self) -> Trajectory:
-        return Trajectory("old", turns=list(self._turns))
+        return Trajectory("old", turns=list(self._turns), metadata={"old_key": "key-1", "x": 1})
+
+    @property
+    def last_raw_output(self) -> str | None:
+        return '{"type": "raw"}'
 
     @property
     def resume_key(self) -> str | None:
@@ -98,6 +103,9 @@ class OldProvider(Provider):
     ) -> OldSession:
         self.resumed.append((session_id, resume_key))
         return OldSession(before=trajectory.num_turns if trajectory else 0, **kwargs)
+
+    def resume_key_from_trajectory(self, trajectory: Trajectory) -> str | None:
+        return trajectory.metadata.get("old_key")
 
     def resolve_model(self, tier: ModelTier) -> str | None:
         return f"old-{tier.value}"
@@ -153,9 +161,23 @@ def test_session_is_resumed_with_and_without_a_record(tmp_path: Path) -> None:
     assert OldProvider.resumed[-2:] == [(session_id, "key-1")] * 2
 
 
+def test_what_it_keeps_in_its_record_is_in_ours(tmp_path: Path) -> None:
+    agent = Agent(provider="old", data_dir=tmp_path, metadata={"x": "the script's"})
+    with agent.start_session(traj_path=tmp_path / "run.json") as session:
+        session.send("one")
+        handle = session.resume_handle
+    assert session.trajectory.metadata == {"x": "the script's", "old_key": "key-1"}
+    loaded = Session.load_trajectory(tmp_path / "run.json")
+    assert loaded.trajectory.to_dict() == session.trajectory.to_dict()
+    assert loaded.resume_handle == handle
+    assert session.session_dir is not None
+    raw = session.session_dir / "turns/000_raw_output.jsonl"
+    assert raw.read_text() == '{"type": "raw"}\n'
+
+
 def test_failure_is_a_runtime_error_with_what_was_seen() -> None:
     with Agent(provider="old").start_session() as session:
-        with pytest.raises(RuntimeError, match="the program broke") as raised:
+        with pytest.raises(RuntimeError, match=r"^the program broke$") as raised:
             session.send("fail")
         assert isinstance(raised.value, ProviderError)
         assert session.send("hello").result == "0: hello"

@@ -17,6 +17,8 @@ from caw_core import (
     PermissionRequest,
     PluginRegistry,
     Session,
+    ToolUse,
+    Trajectory,
     Turn,
     deny,
 )
@@ -27,6 +29,7 @@ from caw_core.errors import (
     UnknownProviderError,
 )
 from caw_core.events import SubagentEvent, TextDone, TurnStarted
+from caw_core.storage import as_left
 
 from .delegator import PRICE, DelegatorProvider, tasks
 
@@ -68,6 +71,16 @@ def test_record_of_a_subagent_stands_at_its_call_and_is_stored(
     stored = agent.load_trajectory(session.session_id)
     assert stored == session.trajectory
     assert stored.subagent_trajectories == [child]
+
+
+def test_subagent_of_a_turn_that_was_never_finished_is_not_left_running() -> None:
+    ran = Turn(index=0, input="look", status="running")
+    record = Trajectory(session_id="s", provider="echo", turns=(ran,))
+    call = ToolUse(id="1", name="subagents.looker", subagent_trajectory=record)
+    left = as_left(Turn(index=0, input="go", output=(call,), status="running"))
+    [child] = [use.subagent_trajectory for use in left.tool_calls]
+    assert child is not None
+    assert child.turns[0].status == "unknown"
 
 
 def test_what_happens_in_a_subagent_is_told_on_the_stream(registry: PluginRegistry) -> None:

@@ -10,7 +10,8 @@ import contextlib
 import threading
 from datetime import UTC, datetime, timedelta
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+from weakref import WeakValueDictionary
 
 from caw.models import (
     ContentBlock,
@@ -38,6 +39,16 @@ if TYPE_CHECKING:
     from caw_core.provider import Prompt, ResumeRequest, StartRequest
 
 _LEFT_TO_IT = OptionSupport(support="native", how="the provider does as it was written to")
+
+
+_open_sessions: Final[WeakValueDictionary[str, AdaptedSession]] = WeakValueDictionary()
+"""Those of this process, by caw's id."""
+
+
+def metadata_of(session_id: str) -> dict[str, Any]:
+    """Return what such a provider says of an open session; empty for any other session."""
+    session = _open_sessions.get(session_id)
+    return session.metadata if session is not None else {}
 
 
 class AdaptedProvider:
@@ -95,7 +106,7 @@ class AdaptedProvider:
         session = self._provider.start_session(
             mcp_servers=servers, session_id=request.session_id, **settings
         )
-        return AdaptedSession(session)
+        return AdaptedSession(session, request)
 
     @hookimpl
     def resume_session(self, request: ResumeRequest) -> AdaptedSession:
@@ -110,7 +121,7 @@ class AdaptedProvider:
             trajectory=trajectory_of(request.trajectory) if request.trajectory else None,
             **settings,
         )
-        return AdaptedSession(session)
+        return AdaptedSession(session, request)
 
     @hookimpl
     def resume_key_from_trajectory(self, trajectory: core.Trajectory) -> str | None:
@@ -143,12 +154,24 @@ class AdaptedProvider:
 
 
 class AdaptedSession:
-    """One conversation of such a provider."""
+    """One conversation of such a provider.
 
-    def __init__(self, session: ProviderSession) -> None:
+    Args:
+        session: the provider's.
+        request: what it was opened for.
+    """
+
+    def __init__(self, session: ProviderSession, request: StartRequest) -> None:
         self._session = session
+        self._keep_raw = request.keep_raw
         self._sending = threading.Lock()
         self._news: SimpleQueue[Any] = SimpleQueue()
+        _open_sessions[request.session_id] = self
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """What the provider keeps in its own record of the session, such as a key of its own."""
+        return dict(self._session.trajectory.metadata)
 
     @property
     def resume_key(self) -> str | None:
@@ -170,12 +193,16 @@ class AdaptedSession:
                     return
                 case Turn() as turn:
                     yield from told.whole(turn)
+                    if self._keep_raw:
+                        lines = (self._session.last_raw_output or "").splitlines()
+                        yield from (events.RawOutput(line=line) for line in lines)
                     self._raise_limit(turn)
                     return
                 case CawError() as error:
                     raise error
                 case Exception() as error:
-                    message = f"{type(error).__name__}: {error}"
+                    kind = "" if isinstance(error, RuntimeError) else f"{type(error).__name__}: "
+                    message = f"{kind}{error}"
                     raise ProviderError(message) from error
                 case blocks:
                     yield from told.step(blocks)

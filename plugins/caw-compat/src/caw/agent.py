@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from caw import config
 from caw.display import unasked_display
 from caw.from_core import core_server
+from caw.logger import unlabelled
 from caw.models import (
     AgentSpec,
     InteractiveResult,
@@ -293,9 +294,13 @@ class Agent:
 
     def _order(self) -> list[str]:
         if self._provider is not None and self._provider != "auto":
-            return [self._provider] if isinstance(self._provider, str) else list(self._provider)
-        named = os.environ.get("CAW_PROVIDER", "").split(",")
-        names = get_provider_order() or [name.strip() for name in named if name.strip()]
+            names = [self._provider] if isinstance(self._provider, str) else list(self._provider)
+        else:
+            named = os.environ.get("CAW_PROVIDER", "").split(",")
+            names = get_provider_order() or [name.strip() for name in named if name.strip()]
+        for name in names:
+            # caw-core passes one by that is not installed, as it does with one that is not ready.
+            resolve_provider(name)
         return names or [DEFAULT_PROVIDER]
 
     def _core_agent(self, changes: dict[str, Any]) -> CoreAgent:
@@ -315,6 +320,8 @@ class Agent:
             "subagents": [*map(core_spec, self._subagents), *settings.get("subagents", ())],
             "options": _options(settings, self._order()),
         }
+        if settings.get("logger") is not None:
+            given["logger"] = unlabelled(settings["logger"])
         display = unasked_display()
         if display is not None:
             given.setdefault("display", display)

@@ -1,12 +1,13 @@
 """`Display` as the wrapper has it, on caw-core's: on stderr, never on stdout.
 
-A class derived from `Display` has its handlers called, with whole blocks, in place of what would be
-shown.
+A class derived from `Display` has its handlers called with whole blocks, in each mode. Those that
+it leaves as they are show a line.
 """
 
 from __future__ import annotations
 
 import functools
+import json
 import os
 import sys
 from typing import TYPE_CHECKING, Final
@@ -17,15 +18,21 @@ from caw_core import events
 from caw_core.display import choice
 from caw_core.display.display import Display as CoreDisplay
 from caw_core.display.display import DisplayMode
+from caw_core.display.plain import one_line, plain
 from caw_core.whole_events import WholeTexts, WholeTools
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from caw_core.events import Event
     from caw_core.trajectory import SessionInfo, Turn
 
 __all__ = ["Display", "DisplayMode", "get_global_display", "set_global_display"]
 
 LOG_ENV_VAR: Final = choice.VARIABLE
+
+_SHORT: Final = 80
+"""How long what is said is in mode ``short``, in characters."""
 
 _HANDLERS: Final = (
     "on_metadata",
@@ -53,25 +60,49 @@ class Display(CoreDisplay):
         self._handled: dict[tuple[str, int], tuple[WholeTools, WholeTexts]] = {}
 
     def on_metadata(self, **kwargs: str) -> None:
-        """Take facts about the session, before its first turn."""
+        """Take facts about the session, in its first turn."""
+        self._say("Metadata", _facts(kwargs))
 
     def on_user_message(self, message: str) -> None:
         """Take the prompt."""
+        self._say("User", message)
 
     def on_text(self, block: TextBlock) -> None:
         """Take a text."""
+        self._say("Assistant", block.text)
 
     def on_thinking(self, block: ThinkingBlock) -> None:
         """Take a piece of reasoning."""
+        self._say("Thinking", block.text)
 
     def on_tool_call(self, block: ToolUse) -> None:
         """Take a call that has no result yet."""
+        self._say("Tool", f"{block.name} {json.dumps(block.arguments)}")
 
     def on_tool_result(self, block: ToolUse) -> None:
         """Take a call with its result."""
+        self._say("Result", f"{block.name} {block.output}")
 
     def on_turn_end(self, result: str, usage: UsageStats, duration_ms: int) -> None:
         """Take the end of a turn."""
+        if self.mode is DisplayMode.RESULT:
+            self._show(result)
+        cost = f"${usage.cost_usd:.4f}" if usage.cost_usd else ""
+        tokens = f"{usage.input_tokens}in/{usage.output_tokens}out"
+        facts = {"duration": f"{duration_ms}ms", "tokens": tokens, "cost": cost}
+        self._say("Metadata", _facts(facts))
+
+    def _say(self, kind: str, text: str) -> None:
+        if self.mode is DisplayMode.FULL:
+            self._show(f"[{kind}] {text}")
+        elif self.mode is DisplayMode.SHORT:
+            self._show(f"[{kind}] {one_line(text, _SHORT)}")
+
+    def _show(self, text: str) -> None:
+        # Without handlers of its own, caw-core shows what the agent did; a provider that was
+        # written for the wrapper calls these, too.
+        if self._is_derived and sys.stderr is not None:
+            sys.stderr.write(f"{plain(text)}\n")
 
     # --------------------------------------------------------------- what caw-core calls
 
@@ -105,6 +136,8 @@ class Display(CoreDisplay):
             return
         for whole in handled[1].rest():
             self._handle(whole)
+        if turn.index == 0 and turn.model and not session.model:
+            self.on_metadata(model=turn.model)
         self.on_turn_end(turn.result, usage_of(turn.usage), turn.duration_ms)
 
     @property
@@ -130,6 +163,10 @@ class Display(CoreDisplay):
                         event.is_error,
                     )
                 )
+
+
+def _facts(facts: Mapping[str, str]) -> str:
+    return "  ".join(f"{name}={value}" for name, value in facts.items() if value)
 
 
 def set_global_display(display: Display | None) -> None:

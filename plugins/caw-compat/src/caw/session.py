@@ -9,11 +9,12 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from caw.adapted import metadata_of
 from caw.from_core import Sums, head_of, shown_server, trajectory_of, turn_of, usage_of
 from caw.models import MCPServer, TextBlock, Trajectory, Turn
 from caw.registration import resume_key_of
 from caw.snapshot import SnapshotFile
-from caw_core.errors import LimitError, SessionStateError
+from caw_core.errors import CawError, LimitError, SessionStateError
 from caw_core.handles import ResumeHandle
 from caw_core.twins import call_in_thread
 
@@ -51,6 +52,7 @@ class Session:
         self._servers = [shown_server(server) for server in mcp_servers]
         self._saving = threading.Lock()
         self._sums = Sums()
+        self._noted: set[str] = set()
         folder = core.session_dir if core is not None else None
         paths = ([folder / "trajectory.json"] if folder else []) + (
             [Path(traj_path)] if traj_path is not None else []
@@ -181,7 +183,24 @@ class Session:
         trajectory.mcp_servers = list(self._servers) or trajectory.mcp_servers
         return trajectory
 
+    def _note_metadata(self) -> None:
+        """Take into the record what a provider of the wrapper's kind keeps in its own."""
+        info = self.core.info
+        given = {*info.metadata} - self._noted
+        news = {
+            name: value
+            for name, value in metadata_of(info.session_id).items()
+            if name not in given and (name, value) not in info.metadata.items()
+        }
+        if news and not info.completed_at:
+            self._noted |= {*news}
+            try:
+                self.core.annotate(metadata=news)
+            except CawError:
+                log.warning("cannot keep the provider's metadata", exc_info=True)
+
     def _save(self) -> None:
+        self._note_metadata()
         if not self._files:
             return
         with self._saving:

@@ -62,7 +62,7 @@ def inspect_trajectory(
             lines += [*_detail(step_at(steps, address), address, raw), ""]
     else:
         lines += _listing(steps, raw, text_chars, recursive=recursive)
-    return "\n".join(map(plain, lines)).rstrip()
+    return "\n".join(map(plain, lines)).removesuffix("\n")
 
 
 def _summary(document: dict[str, Any], steps: list[Step]) -> Iterator[str]:
@@ -100,9 +100,8 @@ def _listing(
         below = step.total - 1
         hint = f" [nested visible steps: {below}]" if below else ""
         address = (*above, number)
-        quoted = json.dumps(shown, ensure_ascii=False)
         yield (
-            f"{'  ' * len(above)}[{_shown(address)}] {step.kind}: {quoted}"
+            f'{"  " * len(above)}[{_shown(address)}] {step.kind}: "{shown}"'
             f" ({len(step.text)}c, {raw.of(step)}){hint}"
         )
         if recursive:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
+import socket
 import threading
 from typing import TYPE_CHECKING, Final, Self
 
@@ -33,18 +34,18 @@ class Relay:
     """
 
     def __init__(self, port: int, on_listening: Callable[[], None]) -> None:
-        self.port = 0
+        # From here on it can be connected to, whenever the loop gets to it.
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
         self._to = port
         self._on_listening = on_listening
         self._told = False
-        self._ready = threading.Event()
         self._loop = asyncio.new_event_loop()
         self._over = asyncio.Event()
         self._thread = threading.Thread(target=self._run, name="caw-opencode-relay", daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
-        self._ready.wait()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -57,9 +58,7 @@ class Relay:
             runner.run(self._serve())
 
     async def _serve(self) -> None:
-        server = await asyncio.start_server(self._pass_on, "127.0.0.1", 0)
-        self.port = server.sockets[0].getsockname()[1]
-        self._ready.set()
+        server = await asyncio.start_server(self._pass_on, sock=self._listener)
         await self._over.wait()
         server.close()
 

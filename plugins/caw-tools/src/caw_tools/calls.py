@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import collections
 import contextlib
+import inspect
 import logging
+import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -146,10 +148,8 @@ class Calls:
             arguments = tool.arguments(given)
         except ArgumentsError as error:
             return failed(self._redact(str(error)))
-        except Exception as error:
-            # A type of the caller's own, which reads itself.
-            log.warning("the arguments of the tool %s failed", tool.offer.name, exc_info=True)
-            return error_of(error, self._redact)
+        except Exception as error:  # noqa: BLE001 - a type of the caller's own, which reads itself
+            return self._failed(tool, error)
         if tool.context_name:
             arguments[tool.context_name] = context
         # A task of its own, so that a tool is cancelled once, as asyncio has it, and may clean up.
@@ -202,15 +202,24 @@ class Calls:
                     value = await tool.function(**arguments)
             else:
                 value = await self._in_thread(tool.function, arguments)
+                if inspect.isawaitable(value):
+                    # A plain wrapper around an async function.
+                    async with self._one_at_a_time or contextlib.nullcontext():
+                        value = await value
             return result_of(tool, value)
         except asyncio.CancelledError:
             if context.cancelled:
                 raise
             # Its own doing: it cancelled something that it awaited.
             return failed("CancelledError")
-        except BaseException as error:
-            log.warning("the tool %s failed", tool.offer.name, exc_info=True)
-            return error_of(error, self._redact)
+        except BaseException as error:  # noqa: BLE001 - no tool ends the session
+            return self._failed(tool, error)
+
+    def _failed(self, tool: PythonTool, error: BaseException) -> CallToolResult:
+        # The text, and not the error itself, for there may be secrets in it.
+        where = self._redact("".join(traceback.format_exception(error)))
+        log.warning("the tool %s failed\n%s", tool.offer.name, where.rstrip())
+        return error_of(error, self._redact)
 
     async def _in_thread(self, function: Callable[..., Any], arguments: dict[str, Any]) -> Any:
         one_at_a_time = self._one_at_a_time

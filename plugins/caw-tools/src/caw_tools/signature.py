@@ -80,7 +80,7 @@ class PythonTool:
             ConfigError: no agent could call it; the message names it.
         """
         if not callable(function) or inspect.isclass(function):
-            msg = f"a tool is a function, not {function!r}"
+            msg = f"a tool is a function, not {function!r}; toolkits go in tool_servers"
             raise ConfigError(msg)
         facts = facts_of(function) or ToolFacts()
         name = facts.name or str(getattr(function, "__name__", ""))
