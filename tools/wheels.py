@@ -157,11 +157,17 @@ def install_alone(everything: dict[str, Distribution], one: Distribution, place:
 
 
 def needed(everything: dict[str, Distribution], one: Distribution) -> list[Distribution]:
-    """Return a distribution and those of ours that it depends on."""
+    """Return a distribution and those of ours that it depends on, also by an extra."""
     found = [one]
     for each in found:
-        names = [Requirement(text).name for text in each.project.get("dependencies", [])]
-        found += [everything[name] for name in names if everything.get(name, one) not in found]
+        texts = list(each.project.get("dependencies", []))
+        # It grows while it is gone through, as the list of what was found does.
+        for requirement in map(Requirement, texts):
+            other = everything.get(requirement.name)
+            if other is not None:
+                extras = other.project.get("optional-dependencies", {})
+                texts += [text for extra in requirement.extras for text in extras[extra]]
+                found += [other] if other not in found else []
     return found
 
 

@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 
 from caw_core.event_log import check_logger
 
-__all__ = ["AgentLogger", "unlabelled"]
+__all__ = ["AgentLogger"]
 
 
 @runtime_checkable
