@@ -36,7 +36,7 @@ class TrajectoryScreen:
             ("created", local_time(trajectory.created_at)),
             ("ended", local_time(trajectory.completed_at)),
             ("system", one_line(trajectory.system_prompt, self._width - 10)),
-            ("used", " · ".join(usage_words(trajectory.usage))),
+            ("used", " · ".join(usage_words(trajectory.total_usage))),
         ]
         for name, value in facts:
             if value:
@@ -50,7 +50,7 @@ class TrajectoryScreen:
         if turn.stop_reason not in {None, "end_turn"}:
             facts.insert(2, str(turn.stop_reason))
         self._line()
-        self._line(" · ".join([*facts, *usage_words(turn.usage)]), "dim")
+        self._line(" · ".join([*facts, *usage_words(turn.total_usage)]), "dim")
         if turn.origin == "agent":
             self._line(f"(begun by the agent: {one_line(turn.input, self._width) or '?'})", "dim")
         else:
