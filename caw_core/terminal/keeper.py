@@ -227,9 +227,10 @@ class Keeper:
         while self._kept_size - len(self._kept[0]) >= self._spec["capture_bytes"]:
             self._kept_size -= len(self._kept.popleft())
         self._modes.feed(data)
+        # First: whoever is killed in between has left nothing on that nobody can undo.
+        self._tell_undo()
         if not self._write(data):
             self._end()
-        self._tell_undo()
 
     # ------------------------------------------------------------------------------- the terminal
 

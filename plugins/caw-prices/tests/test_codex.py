@@ -77,6 +77,8 @@ def test_budget_in_money_ends_a_turn_between_its_model_calls(
     model_server.script(reply(text("done"), usage=USED))
     codex(codex_program, codex_home).completion("go")
     model_server.script(reply(call("exec_command", {"cmd": "sleep 60"}), usage=USED))
+    # codex tells what a call used when its tools are done, so the next call may be on its way.
+    model_server.respond(lambda _: reply(text("and more"), usage=USED))
     budget = Budget(usd=by_hand(USED))
     with (
         codex(codex_program, codex_home, budget=budget).start_session() as session,
@@ -86,7 +88,6 @@ def test_budget_in_money_ends_a_turn_between_its_model_calls(
     assert caught.value.turn is not None
     assert caught.value.turn.status == "interrupted"
     assert (caught.value.turn.usage.cost_usd or 0) >= by_hand(USED) * 0.999
-    # codex tells what a call used when its tools are done, so the next call may be on its way.
     assert len(model_server.requests) <= 3
 
 

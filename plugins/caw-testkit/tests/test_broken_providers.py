@@ -17,6 +17,8 @@ FOLDER = Path(__file__).parent
 def test_each_broken_provider_is_found(module: str, tmp_path: Path) -> None:
     report = tmp_path / "report.json"
     options = ["--import-mode=importlib", "-q", "-p", "no:cacheprovider", "-o", "timeout=100"]
+    # What one of them left open is found at any time, and no other's fault.
+    options += ["-W", "default::pytest.PytestUnraisableExceptionWarning"]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *options, "--caw-report", str(report), f"tests/{module}"],
         # So that "tests" is the package of this distribution, also in the processes of the checks.
