@@ -93,7 +93,7 @@ class Meter:
         usage = tokens_of(counted)
         if not usage.total_tokens or cost is None:
             return usage
-        spent = _difference(cost, self._cost)
+        spent = max(0.0, cost - self._cost)
         return attrs.evolve(usage, cost_usd=spent, cost_source="reported")
 
     def _since(self, name: str, now: UsageStats) -> UsageStats:
@@ -101,7 +101,7 @@ class Meter:
         self._models[name] = now
         spent = None
         if now.cost_usd is not None and before.cost_usd is not None:
-            spent = _difference(now.cost_usd, before.cost_usd)
+            spent = max(0.0, now.cost_usd - before.cost_usd)
         return UsageStats(
             input_tokens=max(0, now.input_tokens - before.input_tokens),
             output_tokens=max(0, now.output_tokens - before.output_tokens),
@@ -162,8 +162,3 @@ def tokens_of(counted: dict[str, JSON]) -> UsageStats:
 def _amount(data: dict[str, JSON], name: str) -> float | None:
     amount = decimal(data, name)
     return amount if amount is not None and 0 <= amount < _LARGEST_AMOUNT else None
-
-
-def _difference(total: float, before: float) -> float:
-    # Claude's sums are of few digits, and what is left of the others is the subtraction's.
-    return max(0.0, round(total - before, 12))
