@@ -116,7 +116,8 @@ def test_two_calls_at_once_run_at_once(trial: Trial) -> None:
     )
     with trial.session(stateless_tools=[meet]) as session:
         uses = session.send("go").tool_calls
-    assert [use.output for use in uses] == ["met a", "met b"]
+    # They stand in the order in which the agent told of them.
+    assert sorted(use.output for use in uses) == ["met a", "met b"]
 
 
 def test_interrupt_cancels_the_call(trial: Trial) -> None:

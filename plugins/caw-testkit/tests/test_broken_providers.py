@@ -13,6 +13,7 @@ import pytest
 FOLDER = Path(__file__).parent
 
 
+@pytest.mark.timeout(600)  # a run of its own, of many suites
 @pytest.mark.parametrize("module", ["broken_turns.py", "broken_programs.py"])
 def test_each_broken_provider_is_found(module: str, tmp_path: Path) -> None:
     report = tmp_path / "report.json"

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 TURNS_NAME = "turns"
 
-_PAUSES = (0.001, 0.01)
+_PAUSES = (0.001, 0.01, 0.05, 0.2)
 """How long to wait, in seconds, before a lock counts as taken: a list holds it for a moment."""
 
 
