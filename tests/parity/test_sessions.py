@@ -122,7 +122,8 @@ def test_python_goes_on_after_the_agents_own_interface(trial: Trial, tmp_path: P
     trial.server.respond(echo)
     # The one folder that the user of this home trusts; with "full" some ask whether that is meant.
     trial.cwd = trial.home.cwd
-    given = trial.settings(permissions="ask", data_dir=tmp_path / "records")
+    rule = "You speak like a lighthouse keeper."
+    given = trial.settings(permissions="ask", data_dir=tmp_path / "records", system_prompt=rule)
     with HandedTerminal(trial.kind.name, given, tmp_path, prompt="one") as terminal:
         terminal.sees("echo: one").says("two").sees("echo: two")
         result = terminal.says("/exit").result()
@@ -130,12 +131,15 @@ def test_python_goes_on_after_the_agents_own_interface(trial: Trial, tmp_path: P
     assert (result["exit_code"], before) == (0, after)
     agent = trial.agent(data_dir=tmp_path / "records")
     with agent.resume_session(result["resume_handle"]) as session:
+        assert session.session_id == result["session_id"]
         assert session.send("three").result == "echo: three"
         said = [(turn.input, turn.result) for turn in session.trajectory.turns]
     prompts = ["one", "two", "three"]
     assert said == [(words, f"echo: {words}") for words in prompts]
     sent = trial.server.requests[-1].user_texts()
     assert [words for words in sent if words in prompts] == prompts
+    for request in trial.server.requests:
+        assert sum(words.count(rule) for words in request.system()) == 1
 
 
 @pytest.mark.feature("many_sessions")

@@ -43,28 +43,6 @@ def assert_gone(processes: list[psutil.Process]) -> None:
     assert psutil.wait_procs(processes, timeout=60)[1] == []
 
 
-def test_prompt_is_answered_on_the_screen_and_python_goes_on(
-    given: dict[str, Any], tmp_path: Path, model_server: ModelServer
-) -> None:
-    model_server.respond(echo)
-    with HandedTerminal("codex", given, tmp_path, prompt="first words") as terminal:
-        terminal.sees("echo: first words").says("more words").sees("echo: more words")
-        processes = started(terminal)
-        result = terminal.leaves(CTRL_D)
-    assert_gone(processes)
-    before, after = result["settings"]
-    assert (result["exit_code"], before) == (0, after)
-    with Agent("codex", **given).resume_session(result["resume_handle"]) as session:
-        assert session.session_id == result["session_id"]
-        assert session.send("from Python").result == "echo: from Python"
-        said = [(turn.input, turn.result) for turn in session.trajectory.turns]
-    prompts = ["first words", "more words", "from Python"]
-    assert said == [(prompt, f"echo: {prompt}") for prompt in prompts]
-    assert model_server.requests[-1].user_texts()[-3:] == prompts
-    for request in model_server.requests:
-        assert sum(words.count(SYSTEM) for words in request.system()) == 1
-
-
 def test_interface_is_opened_without_a_prompt(
     given: dict[str, Any], tmp_path: Path, model_server: ModelServer
 ) -> None:

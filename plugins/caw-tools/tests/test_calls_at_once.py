@@ -137,62 +137,48 @@ def test_cancelled_call_ends_and_the_tool_hears_of_it(
     assert heard.wait(WAIT)
 
 
+class Deaf(ToolKit):
+    """A kit with a tool that nothing but `go` ends, and one that tells whether it runs."""
+
+    def __init__(self) -> None:
+        self.begun, self.go = threading.Event(), threading.Event()
+        self.inside = False
+
+    @tool
+    def first(self) -> None:
+        self.inside = True
+        self.begun.set()
+        self.go.wait(WAIT)
+        self.inside = False
+
+    @tool
+    async def second(self) -> bool:
+        return self.inside
+
+
 def test_next_call_of_a_kit_waits_for_a_cancelled_thread(serve: Serve) -> None:
-    begun, go = threading.Event(), threading.Event()
-
-    class Slow(ToolKit):
-        def __init__(self) -> None:
-            self.inside = False
-
-        @tool
-        def first(self) -> None:
-            self.inside = True
-            begun.set()
-            go.wait(WAIT)
-            self.inside = False
-
-        @tool
-        async def second(self) -> bool:
-            return self.inside
-
-    tools = serve(servers=(Slow(),))
+    kit = Deaf()
+    tools = serve(servers=(kit,))
 
     async def use(client: Client) -> str:
         first = asyncio.create_task(client.call_tool("first", {}))
-        await asyncio.to_thread(begun.wait, WAIT)
+        await asyncio.to_thread(kit.begun.wait, WAIT)
         first.cancel()
         second = asyncio.create_task(client.call_tool("second", {}))
         await asyncio.wait([first])
-        go.set()
+        kit.go.set()
         return text_of(await second)
 
     assert run(tools.servers[0], use) == "false"
 
 
 def test_call_that_outlives_its_session_keeps_later_sessions_out(serve: Serve) -> None:
-    begun, go = threading.Event(), threading.Event()
-
-    class Slow(ToolKit):
-        def __init__(self) -> None:
-            self.inside = False
-
-        @tool
-        def first(self) -> None:
-            self.inside = True
-            begun.set()
-            go.wait(WAIT)
-            self.inside = False
-
-        @tool
-        async def second(self) -> bool:
-            return self.inside
-
-    kit = Slow()
+    kit = Deaf()
     earlier = serve(servers=(kit,))
 
     async def end_it(client: Client) -> None:
         first = asyncio.create_task(client.call_tool("first", {}))
-        await asyncio.to_thread(begun.wait, WAIT)
+        await asyncio.to_thread(kit.begun.wait, WAIT)
         first.cancel()
         await asyncio.wait([first])
 
@@ -204,7 +190,7 @@ def test_call_that_outlives_its_session_keeps_later_sessions_out(serve: Serve) -
         second = asyncio.create_task(client.call_tool("second", {}))
         while not later.running:  # noqa: ASYNC110 - nothing tells of it
             await asyncio.sleep(0)
-        go.set()
+        kit.go.set()
         return text_of(await second)
 
     assert run(later.servers[0], use) == "false"

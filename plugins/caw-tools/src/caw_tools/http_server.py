@@ -45,6 +45,19 @@ class _Config(uvicorn.Config):
         """Leave the logging of uvicorn as the user's program has it."""
 
 
+class _Server(uvicorn.Server):
+    """A server that ends when it is told to, and does not look for that ten times a second."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.told_to_end = asyncio.Event()
+
+    async def main_loop(self) -> None:
+        """Wait for the end."""
+        await self.on_tick(0)
+        await self.told_to_end.wait()
+
+
 class LaneServer:
     """Serves lanes from a thread of its own, from its making until `stop`."""
 
@@ -66,9 +79,10 @@ class LaneServer:
             log_config=None,
             proxy_headers=False,
             server_header=False,
+            date_header=False,  # it would be that of the beginning
             timeout_graceful_shutdown=1,
         )
-        self._server = uvicorn.Server(config)
+        self._server = _Server(config)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="caw-tools", daemon=True)
         self._thread.start()
@@ -105,7 +119,8 @@ class LaneServer:
 
     def stop(self) -> None:
         """End the thread and free the port."""
-        self._server.should_exit = True
+        with contextlib.suppress(RuntimeError):  # it has ended already
+            self._loop.call_soon_threadsafe(self._server.told_to_end.set)
         if threading.current_thread() is not self._thread:
             self._thread.join(STOP_SECONDS)
 
