@@ -101,7 +101,8 @@ class NoTerminalError(ConfigError):
 
     def __init__(self, missing: Sequence[str]) -> None:
         self.missing = tuple(missing)
+        names, verb = " and ".join(self.missing), "is" if len(self.missing) == 1 else "are"
         super().__init__(
-            f"there is no terminal to hand over: {' and '.join(self.missing)} is not one. Run this "
-            "in a terminal, without pipes, or use start_session(), which needs none.",
+            f"there is no terminal to hand over: {names} {verb} not one. Run this in a terminal, "
+            "without pipes, or use start_session(), which needs none.",
         )

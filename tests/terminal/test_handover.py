@@ -230,4 +230,4 @@ def test_without_a_terminal_nothing_is_started(user: User) -> None:
     )
     assert b"IT IS OVER" in done.stdout
     assert user.result["error"] == "NoTerminalError"
-    assert "stdin and stdout is not one" in user.result["message"]
+    assert "stdin and stdout are not one" in user.result["message"]
